@@ -1,0 +1,1 @@
+"""The application binary interface, once: advices, structs, syscall numbers, errnos, VmFlags."""

@@ -1,0 +1,1 @@
+"""The program language: one frozen value that is generated, written, run, judged and shrunk."""

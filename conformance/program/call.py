@@ -1,0 +1,173 @@
+"""The steps of a program: calls of the three surfaces, and ordinary mm calls between them.
+
+Addresses and lengths are absolute unsigned 64-bit values, as the kernel gets them; the text
+form writes them by place ("arena+3p"). See program.places.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from conformance.program.control_struct import Control
+from conformance.program.mapping import Mapping, Prot
+from conformance.program.places import (
+    ARRAY_OFFSET,
+    CTL_OFFSET,
+    FD_PIDFD_SELF,
+    PER_RANGE_OFFSET,
+    STATS_OFFSET,
+    ZONE_BASE,
+)
+
+
+class Madvise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="madvise"):
+    """madvise(start, length, advice); advice as a signed or unsigned 64-bit register value."""
+
+    start: int
+    length: int
+    advice: int
+
+
+class IoRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One struct iovec."""
+
+    start: int
+    length: int
+
+
+class ProcessMadvise(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
+    tag="process_madvise",
+):  # fmt: skip
+    """process_madvise(pidfd, vec, count, advice, flags).
+
+    The iovec array lies at vec_at; count is the vlen argument, None for len(vec).
+    """
+
+    advice: int
+    vec: tuple[IoRange, ...] = ()
+    pidfd: int = FD_PIDFD_SELF
+    flags: int = 0
+    count: int | None = None
+    vec_at: int = ZONE_BASE + ARRAY_OFFSET
+
+
+class MadviseRanges(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
+    tag="madvise_ranges",
+):  # fmt: skip
+    """madvise_ranges(ctl). Where each struct lies is an address; 0 is NULL.
+
+    stats_fill: what every byte of stats and of per_range_stats holds before the call (the
+    per_range_stats pointer inside stats is put in place over it).
+    """
+
+    control: Control
+    ctl_at: int = ZONE_BASE + CTL_OFFSET
+    array_at: int = ZONE_BASE + ARRAY_OFFSET
+    stats_at: int = ZONE_BASE + STATS_OFFSET
+    per_range_at: int = 0
+    stats_fill: int = 0
+
+
+class Mmap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mmap"):
+    """Map over whatever is there (MAP_FIXED). touches, marks, lock, uffd and sealed are not
+    applied: write them as steps."""
+
+    mapping: Mapping
+
+
+class Munmap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="munmap"):
+    """munmap(start, length)."""
+
+    start: int
+    length: int
+
+
+class Mprotect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mprotect"):
+    """mprotect(start, length, prot)."""
+
+    start: int
+    length: int
+    prot: Prot
+
+
+class Mremap(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="mremap"
+):
+    """mremap(start, old_length, new_length, flags, target).
+
+    target None: flags 0, in place. Otherwise MREMAP_MAYMOVE | MREMAP_FIXED to target, with
+    MREMAP_DONTUNMAP when dont_unmap.
+    """
+
+    start: int
+    old_length: int
+    new_length: int
+    target: int | None = None
+    dont_unmap: bool = False
+
+
+class TouchPages(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="touch"):
+    """Access one word in each page of [page, page + pages) of the arena, in order.
+
+    Stops at the first fault; the result is the number of pages accessed, or
+    -(signal << 16 | pages accessed before it).
+    """
+
+    page: int
+    pages: int = 1
+    write: bool = True
+
+
+class Fork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fork"):
+    """Fork a child, which takes a snapshot of its own arena and exits; the parent waits."""
+
+
+# Steps that only a layout makes (Program.setup); they have no text form of their own.
+
+
+class Mlock(msgspec.Struct, frozen=True, tag="mlock"):
+    """mlock2(start, length, onfault)."""
+
+    start: int
+    length: int
+    onfault: bool = False
+
+
+class Mseal(msgspec.Struct, frozen=True, tag="mseal"):
+    """mseal(start, length, 0)."""
+
+    start: int
+    length: int
+
+
+class UffdRegister(msgspec.Struct, frozen=True, tag="uffd"):
+    """UFFDIO_REGISTER of [start, start + length) in missing or write-protect mode."""
+
+    start: int
+    length: int
+    wp: bool = False
+
+
+class ClearSoftDirty(msgspec.Struct, frozen=True, tag="clear_soft_dirty"):
+    """Write 4 to /proc/self/clear_refs."""
+
+
+class SealFile(msgspec.Struct, frozen=True, tag="seal_file"):
+    """F_ADD_SEALS F_SEAL_FUTURE_WRITE on a memfd file slot."""
+
+    file: int
+
+
+Step = (
+    Madvise | ProcessMadvise | MadviseRanges | Mmap | Munmap | Mprotect | Mremap | TouchPages | Fork
+)
+SetupStep = Mlock | Mseal | UffdRegister | ClearSoftDirty | SealFile
+AnyStep = Step | SetupStep
+
+SURFACES: Final = {"madvise": Madvise, "process_madvise": ProcessMadvise,
+                   "madvise_ranges": MadviseRanges}  # fmt: skip
+PER_RANGE_USUAL: Final = ZONE_BASE + PER_RANGE_OFFSET

@@ -1,0 +1,141 @@
+"""Which bytes a call's structs put where in memory, before the call is made (LP64)."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final, NamedTuple
+
+from conformance.abi import control_v1 as v1
+from conformance.abi.scalars import DataModel
+from conformance.program.call import MadviseRanges, ProcessMadvise
+from conformance.program.control_struct import ControlBytes, ControlFields, Multi, Range, Single
+from conformance.program.places import (
+    ARENA_BASE,
+    ARENA_END_MAX,
+    ZONE_BASE,
+    ZONE_END,
+    ZONE_RO_BASE,
+    ZONE_RO_END,
+)
+
+LP64: Final = DataModel.LP64
+CONTROL_SIZE: Final = v1.CONTROL.size(LP64)
+STATS_SIZE: Final = v1.STATS.size(LP64)
+RANGE_SIZE: Final = v1.RANGE.size(LP64)
+PER_RANGE_SIZE: Final = v1.RANGE_STATS.size(LP64)
+MASK64: Final = (1 << 64) - 1
+MASK32: Final = (1 << 32) - 1
+
+# One C struct in one call of struct.pack; a test compares each with pack_struct().
+_POINTER_AT: Final = v1.STATS.offset("per_range_stats", LP64)
+_IOVEC: Final = Struct("<QQ")
+_RANGE: Final = Struct("<QQII")  # addr, size, advice, padding
+
+
+class Poke(NamedTuple):
+    """Bytes stored at an address before a call. output: the call may write them."""
+
+    at: int
+    data: bytes
+    output: bool = False
+
+
+def placeable(at: int, size: int) -> int:
+    """How many of `size` bytes at an address there is memory for: all in the arena, up to the
+    end of either zone, none elsewhere (NULL, kernel, unmapped)."""
+    if ARENA_BASE <= at < ARENA_END_MAX:
+        return min(size, ARENA_END_MAX - at)
+    if ZONE_BASE <= at < ZONE_END:
+        return min(size, ZONE_END - at)
+    if ZONE_RO_BASE <= at < ZONE_RO_END:
+        return min(size, ZONE_RO_END - at)
+    return 0
+
+
+def pokes_of(step: MadviseRanges | ProcessMadvise) -> tuple[Poke, ...]:
+    """What is stored for a call, in the order of storing (a later one overwrites): per-range
+    stats, stats, array, control struct. What no memory can hold is cut off."""
+    if isinstance(step, ProcessMadvise):
+        array = b"".join([_IOVEC.pack(r.start, r.length) for r in step.vec])
+        return _cut(((step.vec_at, array, False),))
+    control = step.control
+    ranges = ranges_of(step)
+    per_range = b""
+    if step.per_range_at:
+        count = 1 if isinstance(control, ControlFields) and not ranges else len(ranges)
+        per_range = bytes([step.stats_fill]) * (PER_RANGE_SIZE * max(1, count))
+    padding = control.padding if isinstance(control, ControlFields) else 0
+    array = b"".join([pack_range(r, padding) for r in ranges])
+    return _cut(
+        (
+            (step.per_range_at, per_range, True),
+            (step.stats_at, _stats_before(step) if step.stats_at else b"", True),
+            (step.array_at, array, False),
+            (step.ctl_at, control_bytes(step), False),
+        )
+    )
+
+
+def ranges_of(step: MadviseRanges) -> tuple[Range, ...]:
+    """The ranges that lie at array_at."""
+    control = step.control
+    if isinstance(control, ControlBytes):
+        return control.ranges
+    return control.arm.ranges if isinstance(control.arm, Multi) else ()
+
+
+def pack_range(r: Range, padding: int) -> bytes:
+    """struct madvise_range with its 4 padding bytes filled."""
+    return _RANGE.pack(r.start & MASK64, r.length & MASK64, r.advice & MASK32, padding * 0x01010101)
+
+
+def control_bytes(step: MadviseRanges) -> bytes:
+    """The bytes at ctl_at."""
+    control = step.control
+    if isinstance(control, ControlBytes):
+        return bytes.fromhex(control.raw)
+    arm = control.arm
+    if isinstance(arm, Single):
+        kind = v1.TYPE_SINGLE
+        union = pack_range(arm.range, control.padding)
+    elif isinstance(arm, Multi):
+        kind = v1.TYPE_MULTI
+        count = len(arm.ranges) if arm.count is None else arm.count
+        union = _IOVEC.pack(step.array_at, count & MASK64)
+    else:
+        kind = v1.TYPE_ALL
+        union = (arm.advice & MASK32).to_bytes(4, "little") + bytes([arm.set_default])
+    union = union.ljust(RANGE_SIZE, bytes([control.padding]))
+    flags = (
+        control.is_remote
+        | control.ignore_errors << 1
+        | control.single_mapping_only << 2
+        | control.stop_on_gap << 3
+        | control.flag_byte_extra
+    )
+    kind = kind if control.type_value is None else control.type_value
+    head = (control.version & MASK32) | (kind & MASK32) << 32
+    tail = (control.pidfd & MASK32) | (flags & 0xFF) << 32 | (control.tail & 0xFFFFFF) << 40
+    return b"".join(
+        (
+            head.to_bytes(8, "little"),
+            union,
+            step.stats_at.to_bytes(8, "little"),
+            tail.to_bytes(8, "little"),
+        )
+    )
+
+
+def _stats_before(step: MadviseRanges) -> bytes:
+    fill = bytes([step.stats_fill])
+    pointer = step.per_range_at.to_bytes(8, "little")
+    return fill * _POINTER_AT + pointer + fill * (STATS_SIZE - _POINTER_AT - 8)
+
+
+def _cut(wanted: tuple[tuple[int, bytes, bool], ...]) -> tuple[Poke, ...]:
+    out = []
+    for at, data, output in wanted:
+        size = placeable(at, len(data))
+        if size:
+            out.append(Poke(at, data[:size], output))
+    return tuple(out)

@@ -1,0 +1,70 @@
+"""KernelFacts: what a target found out about the kernel it runs, and about its own rights.
+
+The model reads nothing itself; these facts select its rules. Every fact is probed by doing
+the thing and looking, never concluded from the release: stable kernels carry back-ports.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+
+class RangesCall(str, Enum):
+    """Who answers madvise_ranges()."""
+
+    ABSENT = "absent"
+    KERNEL = "kernel"
+    SHIM = "shim"
+
+
+class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One target's facts. A bool names what is true of the kernel when it is set."""
+
+    release: str
+    # What exists.
+    advices: tuple[int, ...]  # madvise(0, 0, advice) answers 0
+    ranges_call: RangesCall = RangesCall.ABSENT
+    has_process_madvise: bool = True
+    self_any_advice: bool = True  # process_madvise() on oneself takes every advice (6.13)
+    pidfd_self: bool = True  # PIDFD_SELF sentinels (6.15)
+    has_mseal: bool = True
+    has_droppable: bool = True
+    has_secretmem: bool = True
+    has_uffd: bool = True
+    has_uffd_wp: bool = True
+    has_soft_dirty: bool = False
+    has_mremap_dontunmap: bool = True
+    hugetlb_pages_free: int = 0
+    # How it behaves.
+    guard_flag: bool = True  # VmFlags shows `gu` after GUARD_INSTALL
+    guard_file: bool = True  # GUARD_INSTALL works on file mappings (6.15)
+    secretmem_flags: int = 0  # VmFlags of a fresh writable shared secretmem mapping
+    vvar_pages: int = 0
+    vvar_flags: int = 0
+    dofork_refuses_special: bool = False  # 7.0: VM_SPECIAL; before: VM_IO
+    collapse_below_pmd_ok: bool = False  # COLLAPSE inside one PMD is 0 (7.x), else EINVAL
+    collapse_needs_anon_vma: bool = True
+    merge_unfaulted_left: bool = True  # 6.16: faulted prev takes an unfaulted VMA, both ways
+    sealed_zero_refused: bool = True  # mseal guards read-only private /dev/zero too
+    populate_stops_at_gap: bool = True  # 6.9
+    remote_access_first: bool = True  # mm_access() before the advice check (6.13)
+    map_fixed_nosplit: bool = False
+    # State of the machine.
+    swap: bool = False
+    config_swap: bool = True
+    thp: str = "madvise"  # always, madvise, never, or absent
+    ksm_running: bool = False
+    fault_around_pages: int = 16
+    max_map_count: int = 65530
+    overcommit: int = 0  # /proc/sys/vm/overcommit_memory
+    disk_fs: str = ""  # file system behind backing = "disk"; empty: none
+    disk_punch: bool = True  # it can punch holes
+    # Rights of the process that runs the programs.
+    cap_sys_nice: bool = True
+    cap_sys_admin: bool = True
+    cap_ipc_lock: bool = True
+    memlock_bytes: int = 8 << 20
+    kthread_visible: bool = True
+    remote_readable: bool = True  # PTRACE_MODE_READ on one's own child

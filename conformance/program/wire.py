@@ -1,0 +1,271 @@
+"""The wire: what the executor reads and writes. One way each: Program -> words, words -> Outcome.
+
+Everything is little-endian 64-bit words, so that the C side stays a loop over a switch. The
+executor knows no kinds and no structs: it makes system calls, stores and reads back bytes,
+touches pages, takes snapshots. `wire_c` writes these constants as a C header.
+
+Program:  [MAGIC_PROGRAM << 32 | words] [id] [flags | arena pages << 32] [ops] op...
+Op:       [opcode | words << 8 | argument << 32] words...
+Outcome:  [MAGIC_OUTCOME << 32 | words] [id]
+          [status | signal << 8 | step << 16 | results << 32 | snapshots << 48]
+          [peeks | outside VMAs << 32] results... peeks... snapshots... outside...
+Peek:     [readable bytes << 32 | bytes] data...
+Snapshot: [step | child << 16 | VMAs << 32 | pages << 48] (start end flags pgoff)... page words...
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from struct import pack, unpack, unpack_from
+from typing import Final
+
+from conformance.abi.syscalls import X86_64
+from conformance.program import call as c
+from conformance.program.control_memory import Poke, pokes_of
+from conformance.program.mapping import FILE_KINDS, Backing, Kind, Mapping, Sharing
+from conformance.program.outcome import Outcome, Snapshot, Status
+from conformance.program.places import (
+    ARENA_BASE,
+    ARENA_END_MAX,
+    FD_FILES,
+    FD_FILES_RO,
+    FD_ZERO,
+    PAGE,
+    page_address,
+)
+from conformance.program.program import Program
+
+MAGIC_PROGRAM: Final = 0x4D56_5047
+MAGIC_OUTCOME: Final = 0x4D56_4F55
+MASK64: Final = (1 << 64) - 1
+
+
+class Op(IntEnum):
+    """What the executor can do. A result is one signed word; see each line."""
+
+    SYSCALL = 1  # nr, six arguments; result: the return value or -errno
+    RANGES = 2  # address of the control struct; result as SYSCALL
+    POKE = 3  # address, bytes, data...; no result; a fault makes the next call NOT_PLACED
+    PEEK = 4  # address, bytes; a peek
+    TOUCH = 5  # first page | pages << 32, write, serial; result of call.TouchPages
+    FORK = 6  # result 0, and a child's snapshot
+    FILE = 7  # slot, backing, pages; no result: makes a pristine file
+    SNAPSHOT = 8  # a snapshot
+    UFFD = 9  # start, length, write-protect; result 0 or -errno
+    CLEAR_SOFT_DIRTY = 10  # result 0 or -errno
+    MOVE_VVAR = 11  # address; result: the address or -errno
+    MAP_SECRET = 12  # address, length, prot, shared; result: the address or -errno
+    REMOTE = 13  # no result: starts the second process, a fork of this one
+    ZONE_CHECK = 14  # a peek of 8 bytes: 0, or the first changed zone address outside PEEKs
+
+
+class Observe(IntFlag):
+    """How a program is run and looked at."""
+
+    READ_ALL = 1  # the last snapshot reads every readable page, present or not
+    EACH_STEP = 2  # a snapshot after every step, not only after the last
+    SMAPS = 4  # VmFlags from smaps, even where the BPF iterator works
+    ISOLATED = 8  # in a child of its own
+    WHOLE = 16  # in a sacrificial process under ptrace
+    REMOTE = 32  # a second process stands by
+
+
+BACKING_NUMBER: Final = {Backing.MEMFD: 0, Backing.TMPFS: 1, Backing.DISK: 2}
+MAP_SHARED, MAP_PRIVATE, MAP_DROPPABLE = 0x1, 0x2, 0x8
+MAP_FIXED, MAP_ANONYMOUS, MAP_GROWSDOWN = 0x10, 0x20, 0x100
+MAP_NORESERVE, MAP_HUGETLB = 0x4000, 0x40000
+MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
+MLOCK_ONFAULT: Final = 1
+F_ADD_SEALS, F_SEAL_FUTURE_WRITE = 1033, 0x10
+
+_KIND_FLAGS: Final = {
+    Kind.ANON: MAP_ANONYMOUS,
+    Kind.NORESERVE: MAP_ANONYMOUS | MAP_NORESERVE,
+    Kind.GROWSDOWN: MAP_ANONYMOUS | MAP_GROWSDOWN,
+    Kind.DROPPABLE: MAP_ANONYMOUS | MAP_DROPPABLE,
+    Kind.ZERO: 0,
+    Kind.MEMFD: 0,
+    Kind.TMPFS: 0,
+    Kind.DISK: 0,
+    Kind.HUGETLB: MAP_ANONYMOUS | MAP_HUGETLB,
+}
+
+
+def mmap_flags(mapping: Mapping) -> int:
+    """The flags argument that mmap() gets for a mapping."""
+    flags = MAP_FIXED | _KIND_FLAGS[mapping.kind]
+    if mapping.kind is Kind.DROPPABLE:  # neither shared nor private
+        return flags
+    return flags | (MAP_SHARED if mapping.sharing is Sharing.SHARED else MAP_PRIVATE)
+
+
+def encode(program: Program, ident: int, observe: Observe = Observe(0)) -> bytes:
+    """The executor's form of a program. Raises nothing for a program that validate() accepts."""
+    words: list[int] = []
+    ops = 0
+    for slot, spec in enumerate(program.files):
+        words += (Op.FILE | 4 << 8, slot, BACKING_NUMBER[spec.backing], spec.pages)
+        ops += 1
+    setup = program.setup()
+    if program.isolated():
+        observe |= Observe.ISOLATED
+    if program.whole:
+        observe |= Observe.WHOLE
+    each = Observe.EACH_STEP in observe
+    serial = 0
+    for step in setup:
+        serial += 1
+        ops += _encode_step(step, serial, words)
+    if program.remote():
+        observe |= Observe.REMOTE
+        words.append(Op.REMOTE | 1 << 8)
+        ops += 1
+    for step in program.steps:
+        serial += 1
+        ops += _encode_step(step, serial, words)
+        if each:
+            words.append(Op.SNAPSHOT | 1 << 8)
+            ops += 1
+    if not each:
+        words.append(Op.SNAPSHOT | 1 << 8)
+        ops += 1
+    head = (
+        MAGIC_PROGRAM << 32 | (len(words) + 4),
+        ident,
+        int(observe) | program.arena_pages() << 32,
+        ops,
+    )
+    return pack(f"<{len(words) + 4}Q", *head, *words)
+
+
+def _encode_step(step: c.AnyStep, serial: int, words: list[int]) -> int:
+    """Append the ops of one step; how many they are."""
+    if isinstance(step, c.TouchPages):
+        words += (Op.TOUCH | 4 << 8, step.page | step.pages << 32, int(step.write), serial)
+    elif isinstance(step, c.Madvise):
+        _syscall(words, "madvise", step.start, step.length, step.advice)
+    elif isinstance(step, c.MadviseRanges):
+        return _encode_ranges(step, words)
+    elif isinstance(step, c.ProcessMadvise):
+        return _encode_process_madvise(step, words)
+    elif isinstance(step, c.Mmap):
+        _encode_mmap(step.mapping, words)
+    elif isinstance(step, c.Munmap):
+        _syscall(words, "munmap", step.start, step.length)
+    elif isinstance(step, c.Mprotect):
+        _syscall(words, "mprotect", step.start, step.length, step.prot.bits)
+    elif isinstance(step, c.Mremap):
+        flags = 0 if step.target is None else MREMAP_MAYMOVE | MREMAP_FIXED
+        flags |= MREMAP_DONTUNMAP if step.dont_unmap else 0
+        _syscall(
+            words, "mremap", step.start, step.old_length, step.new_length, flags, step.target or 0
+        )
+    elif isinstance(step, c.Fork):
+        words.append(Op.FORK | 1 << 8)
+    elif isinstance(step, c.Mlock):
+        _syscall(words, "mlock2", step.start, step.length, MLOCK_ONFAULT if step.onfault else 0)
+    elif isinstance(step, c.Mseal):
+        _syscall(words, "mseal", step.start, step.length, 0)
+    elif isinstance(step, c.SealFile):
+        _syscall(words, "fcntl", FD_FILES + step.file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+    elif isinstance(step, c.UffdRegister):
+        words += (Op.UFFD | 4 << 8, step.start, step.length, int(step.wp))
+    else:
+        words.append(Op.CLEAR_SOFT_DIRTY | 1 << 8)
+    return 1
+
+
+def _syscall(words: list[int], name: str, *args: int) -> None:
+    words += (Op.SYSCALL | 8 << 8, X86_64[name])
+    words += [arg & MASK64 for arg in args]
+    words += [0] * (6 - len(args))
+
+
+def _encode_mmap(m: Mapping, words: list[int]) -> None:
+    start, length = page_address(m.at), m.pages * PAGE
+    if m.kind is Kind.VVAR:
+        words += (Op.MOVE_VVAR | 2 << 8, start)
+    elif m.kind is Kind.SECRETMEM:
+        shared = int(m.sharing is Sharing.SHARED)
+        words += (Op.MAP_SECRET | 5 << 8, start, length, m.prot.bits, shared)
+    else:
+        fd = -1
+        if m.kind in FILE_KINDS:
+            fd = (FD_FILES_RO if m.read_only_fd else FD_FILES) + m.file
+        elif m.kind is Kind.ZERO:
+            fd = FD_ZERO
+        _syscall(
+            words, "mmap", start, length, m.prot.bits, mmap_flags(m), fd, m.offset * PAGE
+        )  # fmt: skip
+
+
+def _encode_pokes(pokes: tuple[Poke, ...], words: list[int]) -> int:
+    for poke in pokes:
+        size = len(poke.data)
+        full = (size + 7) // 8
+        words += (Op.POKE | (3 + full) << 8, poke.at, size)
+        words += unpack(f"<{full}Q", poke.data.ljust(full * 8, b"\0"))
+    return len(pokes)
+
+
+def _encode_ranges(step: c.MadviseRanges, words: list[int]) -> int:
+    pokes = pokes_of(step)
+    ops = _encode_pokes(pokes, words)
+    words += (Op.RANGES | 2 << 8, step.ctl_at)
+    for poke in pokes:
+        if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
+            words += (Op.PEEK | 3 << 8, poke.at, len(poke.data))
+            ops += 1
+    words.append(Op.ZONE_CHECK | 1 << 8)
+    return ops + 2
+
+
+def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
+    ops = _encode_pokes(pokes_of(step), words)
+    count = len(step.vec) if step.count is None else step.count
+    _syscall(
+        words, "process_madvise", step.pidfd, step.vec_at, count, step.advice, step.flags
+    )  # fmt: skip
+    return ops + 1
+
+
+def decode(data: bytes | memoryview, offset: int = 0) -> tuple[int, Outcome, int]:
+    """One outcome at a byte offset: its id, the outcome, and the offset after it.
+
+    Raises ValueError when the words are not an outcome (a corrupted ring).
+    """
+    head, ident, state, counts = unpack_from("<4Q", data, offset)
+    total = head & 0xFFFF_FFFF
+    if head >> 32 != MAGIC_OUTCOME or offset + total * 8 > len(data):
+        raise ValueError(f"no outcome at byte {offset} of the ring: first word {head:#x}")
+    end = offset + total * 8
+    at = offset + 32
+    n_results, n_snapshots = state >> 32 & 0xFFFF, state >> 48
+    results: tuple[int, ...] = unpack_from(f"<{n_results}q", data, at)
+    at += n_results * 8
+    peeks = []
+    for _ in range(counts & 0xFFFF_FFFF):
+        (size,) = unpack_from("<Q", data, at)
+        peeks.append(bytes(data[at + 8 : at + 8 + (size >> 32)]))
+        at += 8 + ((size & 0xFFFF_FFFF) + 7 & ~7)
+    snapshots = []
+    for _ in range(n_snapshots):
+        (what,) = unpack_from("<Q", data, at)
+        at += 8
+        n_vmas, n_pages = 4 * (what >> 32 & 0xFFFF), what >> 48
+        vmas: tuple[int, ...] = unpack_from(f"<{n_vmas}Q", data, at)
+        pages: tuple[int, ...] = unpack_from(f"<{n_pages}Q", data, at + n_vmas * 8)
+        at += (n_vmas + n_pages) * 8
+        snapshots.append(Snapshot(what & 0xFFFF, bool(what >> 16 & 1), vmas, pages))
+    n_outside = 4 * (counts >> 32)
+    outside: tuple[int, ...] = unpack_from(f"<{n_outside}Q", data, at)
+    outcome = Outcome(
+        status=Status(state & 0xFF),
+        results=results,
+        peeks=tuple(peeks),
+        snapshots=tuple(snapshots),
+        outside=outside,
+        signal=state >> 8 & 0xFF,
+        step=state >> 16 & 0xFFFF,
+    )
+    return ident, outcome, end
