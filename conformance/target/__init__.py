@@ -1,0 +1,1 @@
+"""Targets: what runs a program on a live kernel and says what it saw."""
