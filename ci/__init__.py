@@ -1,0 +1,1 @@
+"""Runs the suite for people: command line, jobs, kernels, gate, reports."""

@@ -1,0 +1,1 @@
+"""Kernels to test: where from, how configured."""

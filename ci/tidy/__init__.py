@@ -1,0 +1,1 @@
+"""Rules on the tree itself that other linters cannot see."""

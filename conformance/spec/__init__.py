@@ -1,0 +1,1 @@
+"""The requirements, by id, and the marks that tie code and cases to them."""

@@ -1,0 +1,1 @@
+"""Finds what is wrong: generators, engine, guidance, shrinking, triage, findings, mutants."""

@@ -1,0 +1,1 @@
+"""The campaign: budget, workers, loop, statistics."""

@@ -1,0 +1,1 @@
+"""Findings, and how they are kept and written out."""

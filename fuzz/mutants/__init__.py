@@ -1,0 +1,1 @@
+"""Planted faults, and the score of finding them."""
