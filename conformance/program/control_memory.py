@@ -38,6 +38,7 @@ class Poke(NamedTuple):
     at: int
     data: bytes
     output: bool = False
+    part: int = 0  # 0 per-range stats, 1 stats, 2 array, 3 control struct
 
 
 def placeable(at: int, size: int) -> int:
@@ -134,8 +135,8 @@ def _stats_before(step: MadviseRanges) -> bytes:
 
 def _cut(wanted: tuple[tuple[int, bytes, bool], ...]) -> tuple[Poke, ...]:
     out = []
-    for at, data, output in wanted:
+    for part, (at, data, output) in enumerate(wanted):
         size = placeable(at, len(data))
         if size:
-            out.append(Poke(at, data[:size], output))
+            out.append(Poke(at, data[:size], output, part))
     return tuple(out)

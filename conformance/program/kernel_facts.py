@@ -50,7 +50,8 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sealed_zero_refused: bool = True  # mseal guards read-only private /dev/zero too
     populate_stops_at_gap: bool = True  # 6.9
     remote_access_first: bool = True  # mm_access() before the advice check (6.13)
-    map_fixed_nosplit: bool = False
+    mremap_many: bool = True  # mremap() moves a range of several VMAs (6.17)
+    noexec: tuple[str, ...] = ()  # kinds (program.mapping.Kind) whose mappings lack VM_MAYEXEC
     # State of the machine.
     swap: bool = False
     config_swap: bool = True

@@ -1,0 +1,164 @@
+"""Advices on pages: discard, reclaim, guard, remove, collapse. Source: mm/madvise.c."""
+
+from __future__ import annotations
+
+from conformance.abi import vm_flags as f
+from conformance.abi.errnos import EACCES, EBADF, EINVAL, EOPNOTSUPP
+from conformance.model.address_space import (
+    NO_COPY,
+    PTE_GUARD,
+    PTE_MAYBE,
+    PTE_NONE,
+    PTE_PRESENT,
+    AddressSpace,
+    Vma,
+)
+from conformance.model.page_state import zap
+from conformance.model.split_merge import prepare_anon_vma
+from conformance.spec.cite import cite
+
+WILLNEED, DONTNEED, FREE, REMOVE = 3, 4, 8, 9
+COLD, PAGEOUT = 20, 21
+DONTNEED_LOCKED, COLLAPSE = 24, 25
+GUARD_INSTALL, GUARD_REMOVE = 102, 103
+HUGE_PAGES = 512  # pages of 4 KiB in a huge page of 2 MiB
+
+
+def dontneed_free(space: AddressSpace, vma: Vma, start: int, end: int, advice: int) -> int:
+    """madvise_dontneed_free()."""
+    if vma.flags & f.HT:
+        if advice == FREE or start % HUGE_PAGES:
+            cite("madvise-hugetlb-aligned")
+            return EINVAL
+        end -= end % HUGE_PAGES
+        zap(space, start, end)
+        return 0
+    forbidden = f.PF if advice == DONTNEED_LOCKED else f.PF | f.LO
+    if vma.flags & forbidden:
+        cite("madvise-dontneed-locked")
+        return EINVAL
+    if advice != FREE:
+        cite("madvise-dontneed-content")
+        zap(space, start, end)
+        return 0
+    if not vma.anonymous:
+        cite("madvise-free-anon")
+        return EINVAL
+    cite("madvise-free-content")
+    for index in space.arena_span(start, end):
+        if space.pte[index] == PTE_PRESENT and space.copy_of[index] != NO_COPY:
+            space.lazy[index] = True
+    return 0
+
+
+def cold(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
+    """madvise_cold(): pages keep content and place."""
+    if vma.flags & (f.LO | f.PF | f.HT):
+        cite("madvise-cold-locked")
+        return EINVAL
+    return 0
+
+
+def pageout(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
+    """madvise_pageout(): pages that can be read back may leave the page table."""
+    if vma.flags & (f.LO | f.PF | f.HT):
+        cite("madvise-cold-locked")
+        return EINVAL
+    for index in space.arena_span(start, end):
+        if space.pte[index] != PTE_PRESENT:
+            continue
+        backed = space.copy_of[index] == NO_COPY and vma.file is not None and not vma.anonymous
+        if backed or space.facts.swap or space.lazy[index]:
+            space.pte[index] = PTE_MAYBE
+            space.why[index] = "reclaim-may-drop"
+    return 0
+
+
+def willneed(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
+    """madvise_willneed(): only asks; EBADF for memory without a file on kernels without swap."""
+    if vma.file is None and not space.facts.config_swap:
+        cite("madvise-willneed-noswap")
+        return EBADF
+    return 0
+
+
+def remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
+    """madvise_remove(): a hole in the file, seen through every mapping of it."""
+    if vma.flags & f.LO:
+        cite("madvise-remove-locked")
+        return EINVAL
+    if vma.file is None:
+        cite("madvise-remove-file")
+        return EINVAL
+    if not (vma.flags & f.SH and vma.flags & f.MW):
+        cite("madvise-remove-shared")
+        return EACCES
+    file = vma.file
+    if vma.secret:
+        return EOPNOTSUPP
+    if file.sealed:
+        cite("madvise-remove-sealed")
+        return 1
+    if file.punch:
+        return file.punch
+    cite("madvise-remove-content")
+    first, last = vma.file_page(start), vma.file_page(end)
+    for page in range(first, min(last, file.pages)):
+        file.content.pop(page, None)
+        file.spelled.pop(page, None)
+        file.cached.discard(page)
+    for other in space.vmas:
+        if other.file is file:
+            _drop_file_pages(space, other, first, last)
+    return 0
+
+
+def _drop_file_pages(space: AddressSpace, vma: Vma, first: int, last: int) -> None:
+    """unmap_mapping_range() without even_cows: private copies and markers stay."""
+    low = max(vma.start, vma.start + first - vma.pgoff)
+    high = min(vma.end, vma.start + last - vma.pgoff)
+    for index in space.arena_span(low, high):
+        if space.pte[index] != PTE_GUARD and space.copy_of[index] == NO_COPY:
+            space.clear_page(index)
+
+
+def guard_install(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
+    """madvise_guard_install(): pages go, markers come; `gu` stays for good."""
+    if vma.flags & (f.SPECIAL | f.HT | f.LO):
+        cite("madvise-guard-kind")
+        return EINVAL
+    if not space.facts.guard_file and not vma.anonymous:
+        return EINVAL
+    cite("madvise-guard-content")
+    if space.facts.guard_flag:
+        vma.flags |= f.GU
+        if vma.anonymous:
+            prepare_anon_vma(space, vma)
+    else:
+        prepare_anon_vma(space, vma)
+    for index in space.arena_span(start, end):
+        space.clear_page(index)
+        space.pte[index] = PTE_GUARD
+    return 0
+
+
+def guard_remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
+    """madvise_guard_remove(): allowed on locked and on sealed memory."""
+    if vma.flags & (f.SPECIAL | f.HT):
+        cite("madvise-guard-kind")
+        return EINVAL
+    for index in space.arena_span(start, end):
+        if space.pte[index] == PTE_GUARD:
+            space.pte[index] = PTE_NONE
+    return 0
+
+
+def collapse(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
+    """madvise_collapse(): EINVAL wherever the VMA holds no aligned huge page. Source:
+    collapse_possible()."""
+    first = -(-vma.start // HUGE_PAGES) * HUGE_PAGES
+    if first + HUGE_PAGES > vma.end or vma.flags & (f.SPECIAL | f.HT | f.NH):
+        cite("madvise-collapse-small")
+        return EINVAL
+    space.unsure = "COLLAPSE of a mapping with room for a huge page"
+    return 0

@@ -1,0 +1,29 @@
+"""Allowed: the only way to say "may". An alternative never stands without its reason."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Alternative(NamedTuple):
+    """One value that the kernel may choose, and why it may."""
+
+    value: int
+    reason: str
+
+
+class Unspecified(NamedTuple):
+    """The model does not say. Counted and printed in every report; the number may only fall."""
+
+    reason: str
+
+
+# Reasons why a kernel may choose, by id; reports print the text.
+REASONS: Final[dict[str, str]] = {
+    "fault-around": "a read fault may map neighbouring pages that are in the page cache "
+    "(do_fault_around)",
+    "lazy-free": "after MADV_FREE a page reads as before or as zero until it is written again",
+    "reclaim-may-drop": "PAGEOUT may unmap a page that can be read back, or leave it",
+    "no-memory": "the kernel may run out of the memory that the call needs",
+    "readahead": "WILLNEED only asks: pages may or may not have been read in",
+}

@@ -1,0 +1,210 @@
+"""madvise_ranges(): the walk, its options and its report. Source: SPEC sections 1.3 to 1.7."""
+
+from __future__ import annotations
+
+from conformance.abi import control_v1 as v1
+from conformance.abi import vm_flags as f
+from conformance.abi.errnos import EFAULT, EINTR, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP
+from conformance.model.address_space import Vma, page_of, pages_up
+from conformance.model.advice_flags import new_flags
+from conformance.model.call_madvise import POISON, advise
+from conformance.model.control_input import RangeIn, Request, read_request
+from conformance.model.policy import GAP_ERRNO, Policy
+from conformance.model.process import Process
+from conformance.model.statistics import Statistics, pack_per_range
+from conformance.model.walk import apply_part
+from conformance.program.kernel_facts import RangesCall
+from conformance.program.places import PAGE
+from conformance.spec.cite import cite
+
+
+def madvise_ranges(process: Process, ctl_at: int, policy: Policy) -> int:
+    """0 or -errno."""
+    if process.facts.ranges_call is RangesCall.ABSENT:
+        cite("version-absent")
+        return -ENOSYS
+    request = read_request(process, ctl_at, policy)
+    if isinstance(request, int):
+        return -request
+    stats = Statistics()
+    report: list[bytes] = []
+    if request.bad_range >= 0:
+        bad = request.ranges[request.bad_range]
+        cite("validation-order")
+        stats.fail(EINVAL, bad.start, request.bad_range)
+        return -_deliver(process, request, stats, report, EINVAL)
+    if request.set_default and process.facts.ranges_call is RangesCall.SHIM:
+        cite("default-unsupported")
+        stats.fail(EOPNOTSUPP, 0, 0)
+        return -_deliver(process, request, stats, report, EOPNOTSUPP)
+    run = _Run(request, stats, policy)
+    error = 0
+    if request.kind == v1.TYPE_ALL:
+        error = run.whole(request.ranges[0].advice)
+        if request.set_default and not error:
+            _set_default(process, request.ranges[0].advice)
+    else:
+        for i, entry in enumerate(request.ranges):
+            cite("walk-order")
+            error = run.range(entry, i)
+            report.append(
+                pack_per_range(entry.start, entry.length, entry.advice, run.success, run.partial)
+            )
+            if error:
+                break
+    if policy.gap_is_error and stats.gaps and not error:
+        error = GAP_ERRNO
+    return -_deliver(process, request, stats, report, error)
+
+
+def _deliver(
+    process: Process, request: Request, stats: Statistics, report: list[bytes], error: int
+) -> int:
+    """Write what is to be reported, once, at the end: the errno to return, EFAULT first."""
+    if not request.stats_at:
+        return error
+    fault = False
+    if request.per_range_at:
+        cite("stats-per-range")
+        at = request.per_range_at
+        for element in report:
+            if not process.memory.write(at, element):
+                fault = True
+                break
+            at += len(element)
+    cite("stats-when")
+    if not process.memory.write(request.stats_at, stats.pack(request.per_range_at)):
+        fault = True
+    if fault:
+        cite("stats-fault")
+        return EFAULT
+    return error
+
+
+def _set_default(process: Process, advice: int) -> None:
+    """default-future: later mappings start with the advice's flags."""
+    cite("default-future")
+    bare = Vma(0, 0, process.space.default_flags, 0, None, True)
+    process.space.default_flags = new_flags(process.space, bare, advice)
+
+
+class _Run:
+    """The walk of one call. success, partial: of the range walked last."""
+
+    __slots__ = ("request", "stats", "policy", "success", "partial", "advised", "failed")
+
+    def __init__(self, request: Request, stats: Statistics, policy: Policy) -> None:
+        self.request = request
+        self.stats = stats
+        self.policy = policy
+        self.success = False
+        self.partial = False
+        self.advised = 0
+        self.failed = 0
+
+    def range(self, entry: RangeIn, offset: int) -> int:
+        """One range: 0, or the errno that ends the call."""
+        self.success = self.partial = False
+        self.advised = self.failed = 0
+        start = page_of(entry.start)
+        end = start + pages_up(entry.length)
+        if start == end:
+            self.success = True
+            return 0
+        if self.request.single_mapping:
+            error, where = self._not_single(start, end)
+            if error:
+                cite("single-mapping")
+                self.stats.fail(error, where * PAGE, offset)
+                return 0 if self.request.ignore_errors else error
+        error = self._pages(start, end, entry.advice, offset)
+        self.success = not error and not self.failed
+        self.partial = self.advised > 0 and self.failed > 0
+        return error
+
+    def _not_single(self, start: int, end: int) -> tuple[int, int]:
+        """single_mapping_only: (0, 0) if [start, end) lies in one VMA, else errno and page."""
+        space = self.request.space
+        vma = space.at(start)
+        if vma is None:
+            return ENOMEM, start
+        if vma.end >= end:
+            return 0, 0
+        page = vma.end
+        while page < end:
+            after = space.at(page)
+            if after is None:
+                return ENOMEM, page
+            page = after.end
+        return self.policy.single_mapping_errno, vma.end
+
+    def _pages(self, start: int, end: int, advice: int, offset: int) -> int:
+        space = self.request.space
+        page = start
+        while page < end:
+            index = space.find(page)
+            vma = space.vmas[index] if index < len(space.vmas) else None
+            if vma is None or vma.start > page:
+                self.stats.gaps += 1
+                cite("gap-counted")
+                if self.request.stop_on_gap:
+                    cite("gap-stop")
+                    self.stats.fail(ENOMEM, page * PAGE, offset)
+                    if self._mapped_after(page, end):
+                        self.failed += 1
+                    return ENOMEM
+                if vma is None or vma.start >= end:
+                    return 0
+                page = vma.start
+            part_end = min(vma.end, end)
+            error = self._part(vma, page, part_end, advice, offset)
+            if error:
+                return error
+            page = part_end
+        return 0
+
+    def _mapped_after(self, page: int, end: int) -> bool:
+        """Is any of [page, end) mapped? Then a stop there left mapped parts unadvised."""
+        space = self.request.space
+        index = space.find(page)
+        return index < len(space.vmas) and space.vmas[index].start < end
+
+    def _part(self, vma: Vma, start: int, end: int, advice: int, offset: int) -> int:
+        """One VMA part: 0 to go on, or the errno that ends the call."""
+        space = self.request.space
+        if advice in POISON:
+            error = advise(space, start * PAGE, (end - start) * PAGE, advice)
+        else:
+            error = apply_part(space, vma, start, end, advice)
+        if not error:
+            cite("stats-advised")
+            self.advised += 1
+            self.stats.advised(end - start)
+            return 0
+        self.failed += 1
+        self.stats.fail(error, start * PAGE, offset)
+        if self.request.ignore_errors and error not in (EINTR, EFAULT):
+            cite("error-ignored")
+            self.stats.skipped(end - start)
+            return 0
+        cite("error-ends")
+        return error
+
+    def whole(self, advice: int) -> int:
+        """ALL: every VMA from the lowest up; special ones are skipped."""
+        space = self.request.space
+        page = 0
+        while True:
+            index = space.find(page)
+            if index == len(space.vmas):
+                return 0
+            vma = space.vmas[index]
+            start, end = max(vma.start, page), vma.end
+            if vma.flags & f.SPECIAL or vma.flags & f.HT:
+                cite("all-walk")
+                self.stats.skipped(end - start)
+            else:
+                error = self._part(vma, start, end, advice, 0)
+                if error:
+                    return error
+            page = end

@@ -1,0 +1,103 @@
+"""process_madvise(2). Source: the system call's definition, import_iovec(), vector_madvise()."""
+
+from __future__ import annotations
+
+from struct import unpack
+from typing import Final
+
+from conformance.abi.errnos import EFAULT, EINVAL
+from conformance.model.address_space import AddressSpace
+from conformance.model.argument_checks import MASK64, access_ok, as_int, check_range
+from conformance.model.call_madvise import advise
+from conformance.model.process import Process
+from conformance.model.remote_access import check_remote, resolve
+from conformance.program.call import ProcessMadvise
+from conformance.spec.cite import cite
+
+UIO_MAXIOV: Final = 1024
+MAX_RW_COUNT: Final = 0x7FFF_F000  # bytes; INT_MAX rounded down to a page
+IOVEC_BYTES: Final = 16
+
+
+def process_madvise(process: Process, call: ProcessMadvise) -> int:
+    """Bytes advised, or -errno when not even one element was."""
+    if call.flags & 0xFFFF_FFFF:
+        cite("process-madvise-flags")
+        return -EINVAL
+    count = (len(call.vec) if call.count is None else call.count) & MASK64
+    vec = _import(process, call.vec_at, count)
+    if isinstance(vec, int):
+        return -vec
+    space = resolve(process, as_int(call.pidfd))
+    if isinstance(space, int):
+        return -space
+    advice = as_int(call.advice)
+    if advice not in process.facts.advices:
+        cite("process-madvise-advice-invalid")
+        return -EINVAL
+    error = check_remote(process, space, advice)
+    if error:
+        return -error
+    if not process.facts.self_any_advice and advice not in (3, 20, 21, 25):
+        return -EINVAL
+    return _vector(space, vec, advice)
+
+
+def _import(process: Process, at: int, count: int) -> list[tuple[int, int]] | int:
+    """import_iovec(): the elements, clamped to MAX_RW_COUNT in all, or a positive errno."""
+    if count > UIO_MAXIOV:
+        cite("process-madvise-count")
+        return EINVAL
+    out: list[tuple[int, int]] = []
+    if count and not access_ok(at, count * IOVEC_BYTES):
+        cite("process-madvise-vec-fault")
+        return EFAULT
+    for i in range(count):
+        raw = process.memory.read(at + i * IOVEC_BYTES, IOVEC_BYTES)
+        if raw is None:
+            # The length is read before the base: a fault between them is EFAULT all the same.
+            cite("process-madvise-vec-fault")
+            return EFAULT
+        start, length = unpack("<QQ", raw)
+        if length >> 63:
+            cite("process-madvise-negative-length")
+            return EINVAL
+        out.append((start, length))
+    total = 0
+    for i, (start, length) in enumerate(out):
+        checked = min(length, MAX_RW_COUNT) if count == 1 else length
+        if not access_ok(start, checked):
+            cite("process-madvise-access-ok")
+            return EFAULT
+        if length > MAX_RW_COUNT - total:
+            cite("process-madvise-clamped")
+            length = MAX_RW_COUNT - total
+            out[i] = (start, length)
+        total += length
+    return out
+
+
+def _vector(space: AddressSpace, vec: list[tuple[int, int]], advice: int) -> int:
+    """vector_madvise(): elements in order until one fails; only whole ones count."""
+    left = sum(length for _, length in vec)
+    total = left
+    error = 0
+    first = True
+    for start, length in vec:
+        if left == 0:
+            break
+        if length == 0 and not first:
+            cite("process-madvise-zero-later")
+            continue
+        first = False
+        error = check_range(start, length)
+        if not error and length:
+            error = advise(space, start, length, advice)
+        if error:
+            break
+        left -= length
+    done = total - left
+    if done:
+        cite("process-madvise-partial" if error else "process-madvise-bytes")
+        return done
+    return -error

@@ -1,0 +1,185 @@
+"""madvise_ranges(): reading and checking the arguments, in the specified order.
+
+Nothing is changed here but what reading does to pages. Source: SPEC sections 1.1 to 1.3.
+"""
+
+from __future__ import annotations
+
+from struct import unpack
+from typing import Final
+
+from conformance.abi import control_v1 as v1
+from conformance.abi.errnos import EFAULT, EINVAL, EPERM
+from conformance.model.address_space import AddressSpace
+from conformance.model.argument_checks import as_int, check_range
+from conformance.model.policy import Policy
+from conformance.model.process import Process
+from conformance.model.remote_access import check_remote, resolve
+from conformance.program.control_memory import CONTROL_SIZE, RANGE_SIZE, STATS_SIZE
+from conformance.spec.cite import cite
+
+_POINTER: Final = 40  # bytes: per_range_stats inside the stats; a test compares with the layout
+
+
+class RangeIn:
+    """One range as read: the 24 bytes' members, advice signed."""
+
+    __slots__ = ("start", "length", "advice")
+
+    def __init__(self, start: int, length: int, advice: int) -> None:
+        self.start = start
+        self.length = length
+        self.advice = advice
+
+
+class Request:
+    """A call whose arguments passed every check up to its ranges."""
+
+    __slots__ = ("kind", "ranges", "set_default", "stats_at", "per_range_at", "ignore_errors",
+                 "single_mapping", "stop_on_gap", "space", "bad_range")  # fmt: skip
+
+    def __init__(self, space: AddressSpace) -> None:
+        self.space = space
+        self.kind = 0
+        self.ranges: list[RangeIn] = []
+        self.set_default = False
+        self.stats_at = 0
+        self.per_range_at = 0
+        self.ignore_errors = False
+        self.single_mapping = False
+        self.stop_on_gap = False
+        self.bad_range = -1  # index of the first range that fails validation, or -1
+
+
+def read_request(process: Process, ctl_at: int, policy: Policy) -> Request | int:
+    """The request, or the positive errno of a failure before the ranges."""
+    memory = process.memory
+    raw = memory.read(ctl_at, 4)
+    if raw is None:
+        cite("version-first")
+        return EFAULT
+    if int.from_bytes(raw, "little") != v1.VERSION:
+        cite("version-unknown")
+        return policy.unknown_version_errno
+    raw = memory.read(ctl_at, CONTROL_SIZE)
+    if raw is None:
+        cite("validation-order")
+        return EFAULT
+    _, kind = unpack("<II", raw[:8])
+    stats_at, pidfd, flags = unpack("<QiI", raw[32:])
+    error = _check_options(kind, flags, raw[12])
+    if error:
+        return error
+    request = Request(process.space)
+    request.kind = kind
+    request.stats_at = stats_at
+    request.ignore_errors = bool(flags & v1.FLAG_IGNORE_ERRORS)
+    request.single_mapping = bool(flags & v1.FLAG_SINGLE_MAPPING_ONLY)
+    request.stop_on_gap = bool(flags & v1.FLAG_STOP_ON_GAP)
+    request.set_default = kind == v1.TYPE_ALL and raw[12] == 1
+    if stats_at:
+        stats = memory.read(stats_at, STATS_SIZE)
+        if stats is None:
+            cite("validation-order")
+            return EFAULT
+        request.per_range_at = int.from_bytes(stats[_POINTER : _POINTER + 8], "little")
+        if kind == v1.TYPE_ALL and request.per_range_at:
+            cite("option-conflicts")
+            return EINVAL
+    if flags & v1.FLAG_IS_REMOTE:
+        error = _find_target(process, request, pidfd)
+        if error:
+            return error
+    else:
+        cite("pidfd-ignored")
+    return _read_ranges(process, request, raw, policy) or request
+
+
+def _check_options(kind: int, flags: int, set_default: int) -> int:
+    """Reserved bits, enum range, set_default byte, contradictions: all EINVAL."""
+    if flags & ~v1.FLAGS_KNOWN:
+        cite("abi-reserved-zero")
+        return EINVAL
+    if kind > v1.TYPE_ALL or (kind == v1.TYPE_ALL and set_default > 1):
+        cite("abi-enum-range")
+        return EINVAL
+    if kind == v1.TYPE_ALL:
+        if flags & (v1.FLAG_STOP_ON_GAP | v1.FLAG_SINGLE_MAPPING_ONLY):
+            cite("option-conflicts")
+            return EINVAL
+        if set_default and flags & v1.FLAG_IS_REMOTE:
+            cite("option-conflicts")
+            return EINVAL
+    return 0
+
+
+def _find_target(process: Process, request: Request, pidfd: int) -> int:
+    """remote-access: 0 or a positive errno."""
+    space = resolve(process, pidfd)
+    if isinstance(space, int):
+        cite("remote-access")
+        return space
+    if space is not process.space and not process.facts.cap_sys_nice:
+        cite("remote-access")
+        return EPERM
+    request.space = space
+    return 0
+
+
+def _read_ranges(process: Process, request: Request, raw: bytes, policy: Policy) -> int:
+    """Fill request.ranges and request.bad_range: 0 or a positive errno."""
+    if request.kind == v1.TYPE_ALL:
+        advice = as_int(int.from_bytes(raw[8:12], "little"))
+        request.ranges.append(RangeIn(0, 0, advice))
+        if not _whole_advice_good(process, request, advice, policy):
+            request.bad_range = 0
+        return 0
+    array = raw[8:32]
+    count = 1
+    if request.kind == v1.TYPE_MULTI:
+        at, count = unpack("<QQ", raw[8:24])
+        if count > policy.count_max:
+            cite("multi-count")
+            return EINVAL
+        if count == 0:
+            cite("multi-count")
+            return 0
+        whole = process.memory.read(at, count * RANGE_SIZE)
+        if whole is None:
+            cite("validation-order")
+            return EFAULT
+        array = whole
+    for i in range(count):
+        start, length, advice = unpack("<QQi", array[i * RANGE_SIZE : i * RANGE_SIZE + 20])
+        request.ranges.append(RangeIn(start, length, advice))
+    for i, entry in enumerate(request.ranges):
+        if not _range_good(process, request, entry):
+            request.bad_range = i
+            break
+    return 0
+
+
+def _range_good(process: Process, request: Request, entry: RangeIn) -> bool:
+    if entry.advice not in process.facts.advices:
+        cite("version-absent")
+        return False
+    if request.space is not process.space and check_remote(process, request.space, entry.advice):
+        cite("remote-advices")
+        return False
+    if check_range(entry.start, entry.length):
+        cite("range-address")
+        return False
+    return True
+
+
+def _whole_advice_good(process: Process, request: Request, advice: int, policy: Policy) -> bool:
+    if advice not in process.facts.advices or advice not in policy.whole_advices:
+        cite("all-advices")
+        return False
+    if request.space is not process.space and check_remote(process, request.space, advice):
+        cite("remote-advices")
+        return False
+    if request.set_default and advice not in policy.default_advices:
+        cite("default-advices")
+        return False
+    return True

@@ -1,0 +1,230 @@
+"""What accesses and discards do to single pages. Source: mm/memory.c, mm/gup.c."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.abi import vm_flags as f
+from conformance.model.address_space import (
+    BYTES,
+    NO_COPY,
+    PTE_GUARD,
+    PTE_MAYBE,
+    PTE_NONE,
+    PTE_PRESENT,
+    AddressSpace,
+    Vma,
+)
+from conformance.model.split_merge import prepare_anon_vma
+from conformance.spec.cite import cite
+
+SIGBUS: Final = 7
+SIGSEGV: Final = 11
+WORDS: Final = (0, 2040, 4088)
+STACK_GUARD_PAGES: Final = 256  # stack_guard_gap
+
+
+def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
+    """An access that the VMA's protection allows: 0, or the signal it ends with.
+
+    Source: handle_pte_fault(). Anonymous reads map the zero page and need no anon_vma.
+    """
+    index = page - space.base
+    if index < 0 or index >= space.count:
+        return 0
+    pte = space.pte[index]
+    if pte == PTE_GUARD:
+        cite("guard-fatal")
+        return SIGSEGV
+    if pte == PTE_PRESENT:
+        if write and not vma.flags & f.SH and space.copy_of[index] == NO_COPY:
+            prepare_anon_vma(space, vma)
+            space.copy_of[index] = _shown(space, vma, page)
+        return 0
+    if vma.special:
+        return 0
+    if pte == PTE_MAYBE and space.copy_of[index] != NO_COPY:
+        space.pte[index] = PTE_PRESENT
+        return 0
+    file = vma.file
+    if vma.anonymous or file is None:
+        if vma.flags & f.UM:
+            return SIGBUS
+        if write:
+            prepare_anon_vma(space, vma)
+            space.copy_of[index] = 0
+        space.pte[index] = PTE_PRESENT
+        return 0
+    file_page = vma.file_page(page)
+    if file_page >= file.pages:
+        cite("touch-beyond-eof")
+        return SIGBUS
+    if vma.flags & f.UM and file.shmem and file_page not in file.cached:
+        return SIGBUS
+    file.cached.add(file_page)
+    if write and not vma.flags & f.SH:
+        prepare_anon_vma(space, vma)
+        space.copy_of[index] = _shown(space, vma, page)
+    elif not write:
+        _fault_around(space, vma, page)
+    space.pte[index] = PTE_PRESENT
+    return 0
+
+
+def _fault_around(space: AddressSpace, vma: Vma, page: int) -> None:
+    """do_fault_around(): neighbours in an aligned window may be mapped if they are cached."""
+    window = space.facts.fault_around_pages
+    if window <= 1 or vma.secret or vma.flags & (f.UW | f.UI):
+        return
+    table = page & ~511
+    low = max(page // window * window, vma.start)
+    high = min(low + window, vma.end, table + 512)
+    file = vma.file
+    for other in space.arena_span(low, high):
+        if space.pte[other] == PTE_NONE and file is not None:
+            if file.shmem and vma.file_page(other + space.base) not in file.cached:
+                continue
+            if vma.file_page(other + space.base) < file.pages:
+                space.pte[other] = PTE_MAYBE
+                space.why[other] = "fault-around"
+
+
+def _shown(space: AddressSpace, vma: Vma, page: int) -> int:
+    """The content that a private copy starts with: a tag, or BYTES with the bytes copied."""
+    file = vma.file
+    if file is None or vma.anonymous:
+        return 0
+    file_page = vma.file_page(page)
+    spelled = file.spelled.get(file_page)
+    if spelled is not None:
+        space.bytes[page - space.base] = bytearray(spelled)
+        return BYTES
+    return file.content.get(file_page, 0)
+
+
+def touch(space: AddressSpace, page: int, write: bool, tag: int) -> int:
+    """One access by the program itself: 0, or the signal. A write stores `tag`."""
+    vma = space.at(page)
+    if vma is None:
+        vma = grow_down(space, page)
+        if vma is None:
+            return SIGSEGV
+    needed = f.WR if write else f.RD
+    if not vma.flags & needed:
+        return SIGSEGV
+    signal = fault(space, vma, page, write)
+    if signal == 0 and write:
+        store_tag(space, vma, page, tag)
+    return signal
+
+
+def grow_down(space: AddressSpace, page: int) -> Vma | None:
+    """expand_stack(): a MAP_GROWSDOWN VMA above the page takes it in, where it may."""
+    index = space.find(page)
+    if index >= len(space.vmas):
+        return None
+    vma = space.vmas[index]
+    if not vma.flags & f.GD:
+        return None
+    if index > 0:
+        prev = space.vmas[index - 1]
+        if (
+            not prev.flags & f.GD
+            and prev.flags & f.ACCESS
+            and page - prev.end < STACK_GUARD_PAGES
+        ):
+            return None
+    cite("touch-grows-down")
+    prepare_anon_vma(space, vma)
+    vma.pgoff -= vma.start - page
+    vma.start = page
+    return vma
+
+
+def store_tag(space: AddressSpace, vma: Vma, page: int, tag: int) -> None:
+    """The three words of a page get a tag. The page has been faulted in for writing."""
+    index = page - space.base
+    if vma.flags & f.SH and vma.file is not None:
+        spelled = vma.file.spelled.get(vma.file_page(page))
+        if spelled is None:
+            vma.file.content[vma.file_page(page)] = tag
+        else:
+            _put_tag(spelled, tag)
+        return
+    space.lazy[index] = False
+    if space.copy_of[index] == BYTES:
+        _put_tag(space.bytes[index], tag)
+    else:
+        space.copy_of[index] = tag
+
+
+def _put_tag(data: bytearray, tag: int) -> None:
+    for at in WORDS:
+        data[at : at + 8] = tag.to_bytes(8, "little")
+
+
+def page_bytes(space: AddressSpace, vma: Vma, page: int) -> bytearray:
+    """The page spelled out, to be written to: from now on it is kept byte by byte."""
+    index = page - space.base
+    file = vma.file
+    if vma.flags & f.SH and file is not None:
+        file_page = vma.file_page(page)
+        data = file.spelled.get(file_page)
+        if data is None:
+            data = spell(file.content.get(file_page, 0))
+            file.spelled[file_page] = data
+        return data
+    space.lazy[index] = False
+    if space.copy_of[index] != BYTES:
+        space.bytes[index] = spell(space.copy_of[index])
+        space.copy_of[index] = BYTES
+    return space.bytes[index]
+
+
+def spell(tag: int) -> bytearray:
+    """A page that holds a tag, as bytes."""
+    data = bytearray(4096)
+    if tag:
+        _put_tag(data, tag)
+    return data
+
+
+def look(space: AddressSpace, vma: Vma, page: int) -> bytes | bytearray:
+    """The bytes of a page as a reader finds them."""
+    index = page - space.base
+    copy = space.copy_of[index]
+    if copy == BYTES:
+        return space.bytes[index]
+    if copy != NO_COPY:
+        return spell(copy)
+    file = vma.file
+    if file is None or vma.anonymous:
+        return spell(0)
+    spelled = file.spelled.get(vma.file_page(page))
+    if spelled is not None:
+        return spelled
+    return spell(file.content.get(vma.file_page(page), 0))
+
+
+def zap(space: AddressSpace, start: int, end: int) -> None:
+    """zap_page_range_single(): page table entries go, guard markers stay."""
+    for index in space.arena_span(start, end):
+        if space.pte[index] != PTE_GUARD:
+            space.clear_page(index)
+
+
+def unmap_pages(space: AddressSpace, start: int, end: int) -> None:
+    """munmap(): everything goes, markers too."""
+    for index in space.arena_span(start, end):
+        space.clear_page(index)
+
+
+def populate(space: AddressSpace, vma: Vma, start: int, end: int, write: bool) -> tuple[int, int]:
+    """Fault pages in as get_user_pages() does: (pages done, signal that stopped it or 0)."""
+    for page in range(start, end):
+        signal = fault(space, vma, page, write)
+        if signal:
+            return page - start, signal
+        if page - space.base >= space.count and page >= space.base:
+            return end - start, 0
+    return end - start, 0

@@ -1,0 +1,210 @@
+"""predict(): what one program may do on one kernel."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.model.address_space import Vma
+from conformance.model.allowed import Unspecified
+from conformance.model.call_madvise import madvise
+from conformance.model.call_madvise_ranges import madvise_ranges
+from conformance.model.call_mmap import make_file, mmap, munmap
+from conformance.model.call_mprotect import mlock, mprotect, mseal, uffd_register
+from conformance.model.call_mremap import mremap
+from conformance.model.call_process_madvise import process_madvise
+from conformance.model.fork_child import fork
+from conformance.model.missing import missing_feature
+from conformance.model.page_state import touch
+from conformance.model.policy import DEFAULT_POLICY, Policy
+from conformance.model.prediction import Prediction
+from conformance.model.process import Process
+from conformance.model.snapshot import expect_snapshot
+from conformance.program import call as c
+from conformance.program.content import write_tag
+from conformance.program.control_memory import pokes_of
+from conformance.program.kernel_facts import KernelFacts
+from conformance.program.outcome import NOT_PLACED
+from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
+from conformance.program.program import Program
+from conformance.spec.cite import forget_cited, last_cited
+
+EACH_STEP: Final = 2  # wire.Observe.EACH_STEP
+READ_ALL: Final = 1  # wire.Observe.READ_ALL
+
+# The rule that a result rests on when no more special one decided.
+_USUAL: Final[dict[type, str]] = {
+    c.Madvise: "madvise-effect",
+    c.ProcessMadvise: "process-madvise-bytes",
+    c.MadviseRanges: "walk-as-madvise",
+    c.Mmap: "mmap-fixed",
+    c.Munmap: "munmap-effect",
+    c.Mprotect: "mprotect-effect",
+    c.Mremap: "mremap-move",
+    c.TouchPages: "touch-effect",
+    c.Fork: "fork-effect",
+    c.Mlock: "mlock-effect",
+    c.Mseal: "mseal-effect",
+    c.UffdRegister: "uffd-effect",
+    c.ClearSoftDirty: "soft-dirty-effect",
+    c.SealFile: "seal-file-effect",
+}
+
+
+def predict(
+    program: Program,
+    facts: KernelFacts,
+    policy: Policy = DEFAULT_POLICY,
+    outside: tuple[int, ...] = (),
+    observe: int = 0,
+) -> Prediction:
+    """Everything the model says of a program. Never raises for a program that validates.
+
+    outside: the VMAs outside the arena (Outcome.outside), for a program with `whole`.
+    observe: the wire.Observe flags that the program is run with.
+    """
+    prediction = Prediction()
+    prediction.skip = missing_feature(program, facts)
+    if prediction.skip:
+        return prediction
+    process = Process(facts, program.arena_pages())
+    for slot, spec in enumerate(program.files):
+        process.files.append(make_file(slot, spec, process))
+    _add_outside(process, outside)
+    run = _Run(process, prediction, policy)
+    for step in program.setup():
+        run.step(step)
+    setup = run.serial
+    if program.remote():
+        process.remote = fork(process.space)
+    for step in program.steps:
+        run.step(step)
+        if observe & EACH_STEP:
+            last = run.serial - setup == len(program.steps)
+            run.snapshot(False, bool(observe & READ_ALL) and last)
+    if not observe & EACH_STEP:
+        run.snapshot(False, bool(observe & READ_ALL))
+    if process.remote is not None:
+        space = process.remote
+        prediction.snapshots.append(
+            expect_snapshot(space, run.serial - 1, True, bool(observe & READ_ALL))
+        )
+    if prediction.judged_until < 0:
+        prediction.judged_until = run.serial
+    return prediction
+
+
+def _add_outside(process: Process, outside: tuple[int, ...]) -> None:
+    for i in range(0, len(outside), 4):
+        start, end, flags, pgoff = outside[i : i + 4]
+        file = bool(pgoff >> 63)
+        vma = Vma(start // PAGE, end // PAGE, flags, pgoff & ~(1 << 63), None, not file)
+        if file:
+            vma.file = process.zero
+        process.space.insert(vma)
+
+
+class _Run:
+    """One program on its way through the model."""
+
+    __slots__ = ("process", "out", "policy", "serial")
+
+    def __init__(self, process: Process, out: Prediction, policy: Policy) -> None:
+        self.process = process
+        self.out = out
+        self.policy = policy
+        self.serial = 0
+        out.judged_until = -1
+
+    def step(self, step: c.AnyStep) -> None:
+        """Take one step and note its result."""
+        self.serial += 1
+        out = self.out
+        forget_cited()
+        result = self._result(step)
+        out.results.append(result)
+        out.requirements.append(last_cited() or _USUAL[type(step)])
+        unsure = self.process.space.unsure
+        if unsure and out.judged_until < 0:
+            out.judged_until = self.serial - 1
+            out.unspecified[self.serial - 1] = Unspecified(unsure)
+
+    def snapshot(self, child: bool, read_all: bool) -> None:
+        """The arena as it must stand after the last step."""
+        space = self.process.space
+        self.out.snapshots.append(expect_snapshot(space, self.serial - 1, child, read_all))
+
+    def _result(self, step: c.AnyStep) -> int:
+        process = self.process
+        space = process.space
+        if isinstance(step, c.TouchPages):
+            return self._touch(step)
+        if isinstance(step, c.Madvise):
+            return madvise(space, step)
+        if isinstance(step, c.MadviseRanges):
+            return self._madvise_ranges(step)
+        if isinstance(step, c.ProcessMadvise):
+            return self._process_madvise(step)
+        if isinstance(step, c.Mmap):
+            return mmap(process, step.mapping)
+        if isinstance(step, c.Munmap):
+            return munmap(space, step.start, step.length)
+        if isinstance(step, c.Mprotect):
+            return mprotect(space, step)
+        if isinstance(step, c.Mremap):
+            return mremap(process, step)
+        if isinstance(step, c.Fork):
+            child = fork(space)
+            self.out.snapshots.append(expect_snapshot(child, self.serial - 1, True, False))
+            return 0
+        if isinstance(step, c.Mlock):
+            return mlock(process, step)
+        if isinstance(step, c.Mseal):
+            return mseal(space, step)
+        if isinstance(step, c.UffdRegister):
+            return uffd_register(space, step)
+        if isinstance(step, c.SealFile):
+            process.files[step.file].sealed = True
+        return 0
+
+    def _touch(self, step: c.TouchPages) -> int:
+        first = page_address(step.page) // PAGE
+        for done in range(step.pages):
+            tag = write_tag(self.serial, step.page + done)
+            signal = touch(self.process.space, first + done, step.write, tag)
+            if signal:
+                return -(signal << 16 | done)
+        return step.pages
+
+    def _place(self, step: c.MadviseRanges | c.ProcessMadvise) -> bool:
+        placed = True
+        memory = self.process.memory
+        for poke in pokes_of(step):
+            placed = memory.place(poke.at, poke.data) and placed
+        return placed
+
+    def _process_madvise(self, step: c.ProcessMadvise) -> int:
+        result = process_madvise(self.process, step) if self._place(step) else NOT_PLACED
+        self.process.memory.forget_zone()
+        return result
+
+    def _madvise_ranges(self, step: c.MadviseRanges) -> int:
+        memory = self.process.memory
+        result = NOT_PLACED
+        memory.begin_call()
+        if self._place(step):
+            memory.begin_call()
+            result = madvise_ranges(self.process, step.ctl_at, self.policy)
+        names = ("per_range", "stats", "array", "ctl")
+        out = self.out
+        peeked: list[tuple[int, int]] = []
+        for poke in pokes_of(step):
+            if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
+                out.peeks.append(memory.peek(poke.at, len(poke.data)))
+                out.peek_steps.append(self.serial - 1)
+                out.peek_names.append(names[poke.part])
+                peeked.append((poke.at, len(poke.data)))
+        out.peeks.append(memory.first_change(peeked).to_bytes(8, "little"))
+        out.peek_steps.append(self.serial - 1)
+        out.peek_names.append("zone")
+        memory.forget_zone()
+        return result

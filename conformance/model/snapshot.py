@@ -1,0 +1,128 @@
+"""What a snapshot must show of an address space."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.abi import vm_flags as f
+from conformance.model.address_space import (
+    BYTES,
+    NO_COPY,
+    PTE_GUARD,
+    PTE_MAYBE,
+    PTE_NONE,
+    AddressSpace,
+    Vma,
+)
+from conformance.model.page_state import WORDS, look, spell
+from conformance.model.prediction import ExpectedSnapshot
+from conformance.program.content import TORN
+from conformance.program.outcome import (
+    PAGE_GUARD,
+    PAGE_PRESENT,
+    PAGE_READ,
+    PAGE_SWAP,
+    PAGE_UNREADABLE,
+)
+from conformance.program.places import PAGE
+
+FILE_BIT: Final = 1 << 63
+ALL_BITS: Final = (1 << 37) - 1
+
+
+def expect_snapshot(
+    space: AddressSpace, step: int, child: bool, read_all: bool
+) -> ExpectedSnapshot:
+    """The arena of this address space as Outcome.Snapshot would have it."""
+    vmas: list[int] = []
+    pages = [0] * space.count
+    out = ExpectedSnapshot(step, child, vmas, pages)
+    base, end = space.base, space.base + space.count
+    for vma in space.vmas:
+        if vma.end <= base or vma.start >= end:
+            continue
+        pgoff = FILE_BIT | vma.pgoff if vma.file is not None else 0
+        vmas += (vma.start * PAGE, vma.end * PAGE, vma.flags, pgoff)
+        readable = vma.flags & f.RD
+        for index in range(vma.start - base, min(vma.end - base, space.count)):
+            if vma.special:
+                out.page_masks[index] = 0
+                continue
+            pte = space.pte[index]
+            if pte == PTE_NONE and not read_all:
+                continue
+            if pte == PTE_GUARD:
+                pages[index] = PAGE_GUARD | (PAGE_UNREADABLE if read_all and readable else 0)
+                out.page_masks[index] = ALL_BITS & ~PAGE_SWAP
+                continue
+            _expect_page(space, vma, index, out, read_all)
+    return out
+
+
+def _expect_page(
+    space: AddressSpace, vma: Vma, index: int, out: ExpectedSnapshot, read_all: bool
+) -> None:
+    pte = space.pte[index]
+    word = 0 if pte == PTE_NONE else PAGE_PRESENT
+    if vma.flags & f.RD:
+        if pte == PTE_NONE and _faults_when_read(space, vma, index):
+            word |= PAGE_UNREADABLE
+        else:
+            word |= PAGE_READ | content(space, vma, index)
+    out.pages[index] = word
+    if pte == PTE_MAYBE:
+        out.page_masks[index] = ALL_BITS & ~(PAGE_PRESENT | PAGE_SWAP | (0 if read_all else PAGE_READ))
+        out.reasons[index] = space.why.get(index, "")
+    if space.lazy[index]:
+        zero = PAGE_PRESENT | (word & PAGE_READ)
+        out.page_alternatives[index] = (zero, zero & ~PAGE_PRESENT if read_all else 0)
+        out.reasons[index] = "lazy-free"
+
+
+def _faults_when_read(space: AddressSpace, vma: Vma, index: int) -> bool:
+    """Would a read of this page, which is not mapped, end in a signal?"""
+    if vma.anonymous or vma.file is None:
+        return bool(vma.flags & f.UM)
+    page = vma.file_page(index + space.base)
+    if page >= vma.file.pages:
+        return True
+    return bool(vma.flags & f.UM) and vma.file.shmem and page not in vma.file.cached
+
+
+def content(space: AddressSpace, vma: Vma, index: int) -> int:
+    """The content tag of a page, as program.content defines it."""
+    copy = space.copy_of[index]
+    covered = space.covered.get(index)
+    if copy >= 0 and covered is None:
+        return copy
+    if copy == NO_COPY and covered is None:
+        file = vma.file
+        if file is None or vma.anonymous:
+            return 0
+        page = vma.file_page(index + space.base)
+        if page not in file.spelled:
+            return file.content.get(page, 0)
+    if copy >= 0:
+        return page_tag(spell(copy), covered or [])
+    if copy == BYTES:
+        return page_tag(space.bytes[index], covered or [])
+    return page_tag(look(space, vma, index + space.base), covered or [])
+
+
+def page_tag(data: bytes | bytearray, covered: list[tuple[int, int]]) -> int:
+    """The tag of a page's bytes; words that a struct covers are not looked at."""
+    seen = bytearray(data)
+    hidden = set()
+    for offset, size in covered:
+        for word in range(offset // 8 * 8, offset + size, 8):
+            hidden.add(word)
+            seen[word : word + 8] = bytes(8)
+    tags = set()
+    for at in WORDS:
+        if at not in hidden:
+            tags.add(int.from_bytes(seen[at : at + 8], "little"))
+            seen[at : at + 8] = bytes(8)
+    if any(seen) or len(tags) > 1:
+        return TORN
+    tag = tags.pop() if tags else 0
+    return tag if tag < TORN else TORN

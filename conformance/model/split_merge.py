@@ -1,0 +1,207 @@
+"""Splitting and merging of VMAs. Source: mm/vma.c."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.abi import vm_flags as f
+from conformance.abi.errnos import EAGAIN, EINVAL, ENOMEM
+from conformance.model.address_space import AddressSpace, Vma
+
+STICKY: Final = f.GU | f.SD  # VM_STICKY: never keeps VMAs apart, united on a merge
+UFFD: Final = f.UM | f.UW | f.UI
+
+__all__ = ["EAGAIN", "modify", "merge_new", "split", "prepare_anon_vma", "can_join", "STICKY"]
+
+
+def _anon_fits(target: int, source: int) -> bool:
+    """is_mergeable_anon_vma() for VMAs that no fork made: both, one, or the same."""
+    return target == 0 or source == 0 or target == source
+
+
+def can_join(
+    left: Vma, right_start: int, flags: int, right_pgoff: int, right: Vma, anon_vma: int
+) -> bool:
+    """Would a range with these flags and pgoff continue `left`? `right` gives file and kind."""
+    return (
+        left.end == right_start
+        and not (left.flags ^ flags) & ~STICKY
+        and left.file is right.file
+        and left.anonymous == right.anonymous
+        and left.pgoff + left.end - left.start == right_pgoff
+        and _anon_fits(left.anon_vma, anon_vma)
+    )
+
+
+def _can_precede(
+    end: int, flags: int, end_pgoff: int, middle: Vma, right: Vma, anon_vma: int
+) -> bool:
+    """Would a range that ends at `end` be continued by `right`? (can_vma_merge_before())"""
+    return (
+        right.start == end
+        and not (right.flags ^ flags) & ~STICKY
+        and right.file is middle.file
+        and right.anonymous == middle.anonymous
+        and right.pgoff == end_pgoff
+        and _anon_fits(right.anon_vma, anon_vma)
+    )
+
+
+def split(space: AddressSpace, vma: Vma, page: int) -> int:
+    """Split a VMA at a page inside it; `vma` keeps the lower part. 0 or an errno.
+
+    Source: __split_vma(): a special mapping refuses, and so does the limit of VMAs.
+    """
+    if vma.special:
+        return EINVAL
+    if len(space.vmas) >= space.facts.max_map_count:
+        return ENOMEM
+    upper = vma.copy(page, vma.end)
+    vma.end = page
+    space.vmas.insert(space.vmas.index(vma) + 1, upper)
+    return 0
+
+
+def modify(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> int:
+    """Give [start, end) of a VMA new flags: merge with the neighbours, else split. 0 or errno.
+
+    Source: vma_modify_flags(), vma_merge_existing_range().
+    """
+    if not flags & f.SPECIAL and _merge_existing(space, vma, start, end, flags):
+        return 0
+    target = vma
+    if vma.start < start:
+        error = split(space, vma, start)
+        if error:
+            return error
+        target = space.vmas[space.vmas.index(vma) + 1]
+    if target.end > end:
+        error = split(space, target, end)
+        if error:
+            return error
+    target.flags = flags
+    return 0
+
+
+def _merge_existing(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> bool:
+    left_side = start == vma.start
+    right_side = end == vma.end
+    if not left_side and not right_side:
+        return False
+    index = space.vmas.index(vma)
+    prev = space.vmas[index - 1] if left_side and index > 0 else None
+    next_ = space.vmas[index + 1] if right_side and index + 1 < len(space.vmas) else None
+    if prev is not None and not can_join(prev, start, flags, vma.pgoff, vma, vma.anon_vma):
+        prev = None
+    if next_ is not None:
+        end_pgoff = vma.pgoff + end - vma.start
+        if not _can_precede(end, flags, end_pgoff, vma, next_, vma.anon_vma) or (
+            prev is not None and not _anon_fits(prev.anon_vma, next_.anon_vma)
+        ):
+            next_ = None
+    if prev is None and next_ is None:
+        return False
+    if prev is not None:
+        _extend_left(space, prev, vma, next_, end, flags)
+    elif next_ is not None:
+        next_.flags |= flags & STICKY
+        next_.anon_vma = next_.anon_vma or vma.anon_vma
+        next_.pgoff -= next_.start - start
+        next_.start = start
+        if left_side:
+            space.remove(vma)
+        else:
+            vma.end = start
+    return True
+
+
+def _extend_left(
+    space: AddressSpace, prev: Vma, vma: Vma, next_: Vma | None, end: int, flags: int
+) -> None:
+    """prev takes the changed range, and next_ with it where both fit."""
+    prev.flags |= flags & STICKY
+    if next_ is not None:
+        prev.flags |= next_.flags & STICKY
+        prev.anon_vma = prev.anon_vma or next_.anon_vma or vma.anon_vma
+        prev.end = next_.end
+        space.remove(vma)
+        space.remove(next_)
+        return
+    prev.anon_vma = prev.anon_vma or vma.anon_vma
+    prev.end = end
+    if vma.end == end:
+        space.remove(vma)
+    else:
+        vma.pgoff += end - vma.start
+        vma.start = end
+
+
+def merge_new(space: AddressSpace, new: Vma) -> Vma:
+    """Put a new VMA into free space, merging with what it touches; the VMA that holds it now.
+
+    Source: vma_merge_new_range(), vma_merge_copied_range() (new.anon_vma set).
+    """
+    index = space.find(new.start)
+    if not new.flags & f.SPECIAL:
+        prev = space.vmas[index - 1] if index > 0 else None
+        next_ = space.vmas[index] if index < len(space.vmas) else None
+        if prev is not None and not can_join(
+            prev, new.start, new.flags, new.pgoff, new, new.anon_vma
+        ):
+            prev = None
+        if next_ is not None:
+            end_pgoff = new.pgoff + new.end - new.start
+            if not _can_precede(new.end, new.flags, end_pgoff, new, next_, new.anon_vma) or (
+                prev is not None and not _anon_fits(prev.anon_vma, next_.anon_vma)
+            ):
+                next_ = None
+        if prev is not None:
+            prev.flags |= new.flags & STICKY
+            prev.end = new.end
+            prev.anon_vma = prev.anon_vma or new.anon_vma
+            if next_ is not None:
+                prev.flags |= next_.flags & STICKY
+                prev.anon_vma = prev.anon_vma or next_.anon_vma
+                prev.end = next_.end
+                space.remove(next_)
+            return prev
+        if next_ is not None:
+            next_.flags |= new.flags & STICKY
+            next_.anon_vma = next_.anon_vma or new.anon_vma
+            next_.pgoff = new.pgoff
+            next_.start = new.start
+            return next_
+    space.vmas.insert(index, new)
+    return new
+
+
+def prepare_anon_vma(space: AddressSpace, vma: Vma) -> None:
+    """Give a VMA an anon_vma: a neighbour's where it could merge later, else a fresh one.
+
+    Source: __anon_vma_prepare(), find_mergeable_anon_vma().
+    """
+    if vma.anon_vma:
+        return
+    index = space.vmas.index(vma)
+    if index + 1 < len(space.vmas):
+        after = space.vmas[index + 1]
+        if after.anon_vma and _anon_compatible(vma, after):
+            vma.anon_vma = after.anon_vma
+            return
+    if index > 0:
+        before = space.vmas[index - 1]
+        if before.anon_vma and _anon_compatible(before, vma):
+            vma.anon_vma = before.anon_vma
+            return
+    vma.anon_vma = space.next_anon_vma
+    space.next_anon_vma += 1
+
+
+def _anon_compatible(a: Vma, b: Vma) -> bool:
+    """anon_vma_compatible(): flags equal but for what mprotect() changes."""
+    return (
+        a.end == b.start
+        and not (a.flags ^ b.flags) & ~(f.ACCESS | STICKY)
+        and a.file is b.file
+        and a.pgoff + a.end - a.start == b.pgoff
+    )

@@ -1,0 +1,164 @@
+"""The caller's memory as the kernel copies from and to it. Source: copy_from_user().
+
+The zones hold poison where no struct was put; the arena holds what its pages hold, and
+reading there maps pages as any read does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.abi import vm_flags as f
+from conformance.model.address_space import AddressSpace, Vma
+from conformance.model.page_state import fault, grow_down, look, page_bytes
+from conformance.program.places import (
+    ARENA_BASE,
+    ARENA_END_MAX,
+    PAGE,
+    ZONE_BASE,
+    ZONE_END,
+    ZONE_POISON,
+    ZONE_RO_BASE,
+    ZONE_RO_END,
+)
+
+POISON_PAGE: Final = bytes([ZONE_POISON]) * PAGE
+
+
+class UserMemory:
+    """The memory of the calling process: the arena's through its AddressSpace, and the zones."""
+
+    __slots__ = ("space", "zone", "gup", "poked", "changes")
+
+    def __init__(self, space: AddressSpace, gup: bool) -> None:
+        self.space = space
+        self.zone: dict[int, bytearray] = {}  # page number -> bytes, where not all poison
+        self.poked: set[int] = set()  # zone pages that this program ever put bytes into
+        self.changes: list[tuple[int, bytes, bytes]] = []  # the call's: address, old, new
+        self.gup = gup  # copies go through get_user_pages(): secretmem cannot be reached
+
+    def place(self, at: int, data: bytes) -> bool:
+        """The executor stores bytes before a call. False where a page refused."""
+        if ARENA_BASE <= at < ARENA_END_MAX:
+            return self._arena_write(at, data, executor=True) == len(data)
+        self._zone_write(at, data)
+        self.poked.update(range(at // PAGE, (at + len(data) - 1) // PAGE + 1))
+        return True
+
+    def begin_call(self) -> None:
+        """From here on changes of the zone are the call's."""
+        self.changes.clear()
+
+    def forget_zone(self) -> None:
+        """The executor poisons the zones again."""
+        self.zone.clear()
+
+    def first_change(self, peeked: list[tuple[int, int]]) -> int:
+        """The first zone address that the call changed outside the structs read back, or 0."""
+        first = 0
+        for at, old, new in self.changes:
+            if any(low <= at and at + len(new) <= low + size for low, size in peeked):
+                continue
+            for offset, byte in enumerate(new):
+                address = at + offset
+                if byte == old[offset] or address // PAGE not in self.poked:
+                    continue
+                if any(low <= address < low + size for low, size in peeked):
+                    continue
+                if not first or address < first:
+                    first = address
+        return first
+
+    def read(self, at: int, size: int) -> bytes | None:
+        """copy_from_user(): the bytes, or None for EFAULT."""
+        if (ZONE_BASE <= at and at + size <= ZONE_END) or (
+            ZONE_RO_BASE <= at and at + size <= ZONE_RO_END
+        ):
+            return self._zone_read(at, size)
+        if ARENA_BASE <= at < ARENA_END_MAX:
+            data = self._arena_read(at, size, executor=False)
+            return data if len(data) == size else None
+        return None
+
+    def peek(self, at: int, size: int) -> bytes:
+        """What the executor reads back: as much as can be read."""
+        if ARENA_BASE <= at < ARENA_END_MAX:
+            return self._arena_read(at, size, executor=True)
+        return self._zone_read(at, size)
+
+    def write(self, at: int, data: bytes) -> bool:
+        """copy_to_user(): False for EFAULT; what came before the fault is written."""
+        if ARENA_BASE <= at < ARENA_END_MAX:
+            return self._arena_write(at, data, executor=False) == len(data)
+        if not ZONE_BASE <= at < ZONE_END:
+            return False
+        room = data[: ZONE_END - at]
+        self.changes.append((at, self._zone_read(at, len(room)), room))
+        self._zone_write(at, room)
+        return len(room) == len(data)
+
+    def _zone_read(self, at: int, size: int) -> bytes:
+        offset = at % PAGE
+        if offset + size <= PAGE:
+            page = self.zone.get(at // PAGE)
+            return bytes(page[offset : offset + size]) if page else POISON_PAGE[:size]
+        head = PAGE - offset
+        return self._zone_read(at, head) + self._zone_read(at + head, size - head)
+
+    def _zone_write(self, at: int, data: bytes) -> None:
+        offset = at % PAGE
+        if offset + len(data) > PAGE:
+            head = PAGE - offset
+            self._zone_write(at, data[:head])
+            self._zone_write(at + head, data[head:])
+            return
+        page = self.zone.get(at // PAGE)
+        if page is None:
+            page = self.zone[at // PAGE] = bytearray(POISON_PAGE)
+        page[offset : offset + len(data)] = data
+
+    def _vma(self, page: int, executor: bool) -> Vma | None:
+        """The VMA of an access; plain accesses grow a stack, get_user_pages() does not."""
+        vma = self.space.at(page)
+        if vma is None and (executor or not self.gup):
+            return grow_down(self.space, page)
+        return vma
+
+    def _arena_read(self, at: int, size: int, executor: bool) -> bytes:
+        out = bytearray()
+        space = self.space
+        while len(out) < size:
+            address = at + len(out)
+            page = address // PAGE
+            vma = self._vma(page, executor)
+            if vma is None or not vma.flags & f.RD or page - space.base >= space.count:
+                break
+            if self.gup and not executor and vma.secret:
+                break
+            if fault(space, vma, page, False):
+                break
+            offset = address % PAGE
+            take = min(PAGE - offset, size - len(out))
+            out += look(space, vma, page)[offset : offset + take]
+        return bytes(out)
+
+    def _arena_write(self, at: int, data: bytes, executor: bool) -> int:
+        done = 0
+        space = self.space
+        while done < len(data):
+            address = at + done
+            page = address // PAGE
+            vma = self._vma(page, executor)
+            if vma is None or not vma.flags & f.WR or page - space.base >= space.count:
+                break
+            if self.gup and not executor and vma.secret:
+                break
+            if fault(space, vma, page, True):
+                break
+            offset = address % PAGE
+            take = min(PAGE - offset, len(data) - done)
+            page_bytes(space, vma, page)[offset : offset + take] = data[done : done + take]
+            if executor:
+                space.covered.setdefault(page - space.base, []).append((offset, take))
+            done += take
+        return done

@@ -1,0 +1,128 @@
+"""Advice on a range: what happens in each VMA, and the walk over them. Source: mm/madvise.c."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.abi import vm_flags as f
+from conformance.abi.advice import ADVICES, Family
+from conformance.abi.errnos import EFAULT, EINVAL, ENOMEM, EPERM
+from conformance.model import advice_pages as p
+from conformance.model.address_space import AddressSpace, Vma
+from conformance.model.advice_flags import apply_flags
+from conformance.model.page_state import populate
+from conformance.spec.cite import cite
+
+POPULATE_READ: Final = 22
+POPULATE_WRITE: Final = 23
+_FLAG_ADVICES: Final = frozenset(
+    a.value for a in ADVICES if a.family in (Family.FLAGS, Family.MERGE) or a.value in (14, 15)
+)
+_DISCARDS: Final = frozenset(a.value for a in ADVICES if a.discard)
+
+
+def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int) -> int:
+    """Advise pages [start, end), which lie in one VMA: 0 or an errno.
+
+    Source: madvise_vma_behavior(). The VMA may be split, merged or gone afterwards.
+    """
+    if vma.flags & f.SL and advice in _DISCARDS and _seal_refuses(space, vma):
+        cite("madvise-sealed")
+        return EPERM
+    if advice in _FLAG_ADVICES:
+        return apply_flags(space, vma, start, end, advice)
+    if advice in (p.DONTNEED, p.DONTNEED_LOCKED, p.FREE):
+        return p.dontneed_free(space, vma, start, end, advice)
+    if advice == p.COLD:
+        return p.cold(space, vma, start, end)
+    if advice == p.PAGEOUT:
+        return p.pageout(space, vma, start, end)
+    if advice == p.WILLNEED:
+        return p.willneed(space, vma, start, end)
+    if advice == p.REMOVE:
+        return p.remove(space, vma, start, end)
+    if advice == p.GUARD_INSTALL:
+        return p.guard_install(space, vma, start, end)
+    if advice == p.GUARD_REMOVE:
+        return p.guard_remove(space, vma, start, end)
+    if advice == p.COLLAPSE:
+        return p.collapse(space, vma, start, end)
+    return populate_part(space, vma, start, end, advice == POPULATE_WRITE)
+
+
+def _seal_refuses(space: AddressSpace, vma: Vma) -> bool:
+    """can_madvise_modify() for a discard of a sealed VMA."""
+    if not vma.anonymous or (vma.file is not None and not space.facts.sealed_zero_refused):
+        return False
+    return not vma.flags & f.WR
+
+
+def populate_part(space: AddressSpace, vma: Vma, start: int, end: int, write: bool) -> int:
+    """POPULATE in one VMA: check_vma_flags() before any page, then page by page."""
+    needed = f.WR if write else f.RD
+    if vma.flags & (f.IO | f.PF) or vma.secret or not vma.flags & needed:
+        cite("madvise-populate-access")
+        return EINVAL
+    if vma.special:
+        space.unsure = "POPULATE of a special mapping"
+        return 0
+    _, signal = populate(space, vma, start, end, write)
+    if signal:
+        cite("madvise-populate-fault")
+        return EFAULT
+    return 0
+
+
+def walk(space: AddressSpace, start: int, end: int, advice: int) -> int:
+    """madvise_walk_vmas() over pages [start, end): 0 or an errno."""
+    if advice in (POPULATE_READ, POPULATE_WRITE):
+        return _populate_range(space, start, end, advice == POPULATE_WRITE)
+    unmapped = 0
+    page = start
+    while page < end:
+        index = space.find(page)
+        if index == len(space.vmas) or space.vmas[index].start >= end:
+            cite("madvise-gap-enomem")
+            return ENOMEM
+        vma = space.vmas[index]
+        if page < vma.start:
+            cite("madvise-gap-enomem")
+            unmapped = ENOMEM
+            page = vma.start
+        part_end = min(vma.end, end)
+        error = apply_part(space, vma, page, part_end, advice)
+        if error:
+            cite("madvise-error-ends")
+            return error
+        page = part_end
+    return unmapped
+
+
+def _populate_range(space: AddressSpace, start: int, end: int, write: bool) -> int:
+    """madvise_populate(): no VMA walk, ends at the first hole."""
+    page = start
+    gap = 0
+    while page < end:
+        vma = space.at(page)
+        if vma is None:
+            cite("madvise-populate-gap")
+            if space.facts.populate_stops_at_gap:
+                return ENOMEM
+            gap = ENOMEM
+            index = space.find(page)
+            page = space.vmas[index].start if index < len(space.vmas) else end
+            continue
+        part_end = min(vma.end, end)
+        error = populate_part(space, vma, page, part_end, write)
+        if error:
+            return error
+        page = part_end
+    return gap
+
+
+def advice_known(space: AddressSpace, advice: int) -> bool:
+    """madvise_behavior_valid() on this kernel."""
+    return advice in space.facts.advices
+
+
+__all__ = ["EINVAL", "advice_known", "apply_part", "populate_part", "walk"]
