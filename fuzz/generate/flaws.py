@@ -1,0 +1,107 @@
+"""One mistake in a well-formed madvise_ranges() call: a bad member, or a struct out of place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from conformance.program.call import PER_RANGE_USUAL, MadviseRanges
+from conformance.program.control_memory import (
+    CONTROL_SIZE,
+    PER_RANGE_SIZE,
+    RANGE_SIZE,
+    STATS_SIZE,
+    ranges_of,
+)
+from conformance.program.control_struct import ControlFields, Multi
+from conformance.program.places import ARRAY_OFFSET, CTL_OFFSET, STATS_OFFSET, ZONE_BASE
+from fuzz.generate.calls import draw_count
+from fuzz.generate.chooser import Chooser, table
+from fuzz.generate.hostile_bytes import with_bytes
+from fuzz.generate.layouts import Layout
+from fuzz.generate.placements import draw_place
+
+CTL_USUAL: Final = ZONE_BASE + CTL_OFFSET
+STATS_USUAL: Final = ZONE_BASE + STATS_OFFSET
+ARRAY_USUAL: Final = ZONE_BASE + ARRAY_OFFSET
+
+(
+    VERSION, TYPE, SWAPPED_TYPE, FLAGS, TAIL, COUNT, BYTES, CTL_PLACE, ARRAY_PLACE, STATS_PLACE,
+    PER_RANGE_PLACE, OVERLAP,
+) = range(12)  # fmt: skip
+FLAWS: Final = table(
+    (2, VERSION), (1, TYPE), (1, SWAPPED_TYPE), (1, FLAGS), (1, TAIL), (2, COUNT), (3, BYTES),
+    (2, CTL_PLACE), (2, ARRAY_PLACE), (3, STATS_PLACE), (2, PER_RANGE_PLACE), (2, OVERLAP),
+)  # fmt: skip
+VERSIONS: Final = (0, 2, 3, -1, 1 << 8, 1 << 24, -(1 << 31), (1 << 31) - 1)
+TYPES: Final = (3, 4, 1 << 8, 1 << 31, (1 << 32) - 1)
+FLAG_EXTRAS: Final = (0x10, 0x20, 0x40, 0x80, 0xF0)
+TAILS: Final = (1, 0x100, 0x10000, 0x800000, 0xFFFFFF)
+# From the start of one struct to the start of the one that overlaps it, in bytes.
+OVERLAPS: Final = (0, 8, 16, 24, 44, -16, -32, -64)
+
+
+def with_flaw(
+    chooser: Chooser, layout: Layout, call: MadviseRanges, control: ControlFields
+) -> MadviseRanges:
+    """The call with one thing wrong, or at least unusual. control: call.control."""
+    flaw = chooser.pick(FLAWS)
+    if flaw == BYTES:
+        return with_bytes(chooser, call, control)
+    if flaw >= CTL_PLACE:
+        return _misplaced(chooser, layout, call, flaw)
+    if flaw == VERSION:
+        return replace(call, control=replace(control, version=chooser.pick(VERSIONS)))
+    if flaw == TYPE:
+        return replace(call, control=replace(control, type_value=chooser.pick(TYPES)))
+    if flaw == FLAGS:
+        return replace(call, control=replace(control, flag_byte_extra=chooser.pick(FLAG_EXTRAS)))
+    if flaw == TAIL:
+        return replace(call, control=replace(control, tail=chooser.pick(TAILS)))
+    if flaw == COUNT and isinstance(control.arm, Multi):
+        arm = Multi(control.arm.ranges, draw_count(chooser, len(control.arm.ranges)))
+        return replace(call, control=replace(control, arm=arm))
+    return _swapped(call, control)
+
+
+def _swapped(call: MadviseRanges, control: ControlFields) -> MadviseRanges:
+    """The type of the other arm: an array read as a range, or a range as an array. The array
+    goes where its address is no good start of a range, since it would lie in a zone."""
+    if isinstance(control.arm, Multi):
+        return replace(call, control=replace(control, type_value=0), array_at=ARRAY_USUAL + 8)
+    return replace(call, control=replace(control, type_value=1))
+
+
+def _misplaced(
+    chooser: Chooser, layout: Layout, call: MadviseRanges, flaw: int
+) -> MadviseRanges:
+    """One struct, or two that overlap, at an unusual address."""
+    if flaw == OVERLAP:
+        return _overlapping(chooser, call)
+    array_size = max(1, len(ranges_of(call))) * RANGE_SIZE
+    if flaw == CTL_PLACE:
+        return replace(call, ctl_at=draw_place(chooser, layout, CTL_USUAL, CONTROL_SIZE))
+    if flaw == ARRAY_PLACE:
+        return replace(call, array_at=draw_place(chooser, layout, ARRAY_USUAL, array_size))
+    if flaw == STATS_PLACE:
+        return replace(call, stats_at=draw_place(chooser, layout, STATS_USUAL, STATS_SIZE))
+    return replace(
+        call,
+        stats_at=STATS_USUAL,
+        per_range_at=draw_place(chooser, layout, PER_RANGE_USUAL, PER_RANGE_SIZE),
+    )
+
+
+def _overlapping(chooser: Chooser, call: MadviseRanges) -> MadviseRanges:
+    delta = chooser.pick(OVERLAPS)
+    pair = chooser.integer(0, 4)
+    if pair == 0:
+        return replace(call, stats_at=call.ctl_at + delta)
+    if pair == 1:
+        return replace(call, stats_at=call.array_at + delta)
+    if pair == 2:
+        return replace(call, stats_at=STATS_USUAL, per_range_at=STATS_USUAL + delta)
+    if pair == 3:
+        return replace(call, stats_at=STATS_USUAL, per_range_at=call.array_at + delta)
+    return replace(call, array_at=call.ctl_at + delta)

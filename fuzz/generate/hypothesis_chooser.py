@@ -1,0 +1,32 @@
+"""The generator as a Hypothesis strategy: for properties, for cases, and for shrinking."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from conformance.program.program import Program
+from fuzz.generate.chooser import IntegerChooser
+from fuzz.generate.options import DEFAULT, GenerateOptions
+from fuzz.generate.programs import generate
+
+T = TypeVar("T")
+
+
+class HypothesisChooser(IntegerChooser):
+    """Choices drawn from a running Hypothesis example. Offsets from the lower bound are drawn,
+    because Hypothesis shrinks towards zero and a generator's simplest value is the lowest."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+
+    def integer(self, low: int, high: int) -> int:
+        """See Chooser."""
+        return low + self._draw(st.integers(0, high - low))
+
+
+@st.composite
+def programs(draw: st.DrawFn, options: GenerateOptions = DEFAULT) -> Program:
+    """Programs as a campaign with these options makes them."""
+    return generate(HypothesisChooser(draw), options)

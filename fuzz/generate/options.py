@@ -1,0 +1,22 @@
+"""What a campaign wants of the generator."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from conformance.program.call import SURFACES
+
+
+class GenerateOptions(NamedTuple):
+    """surfaces: names of call.SURFACES to call; the ordinary mm steps come in any case.
+    advices: values to prefer; empty: the whole table. mappings_max, steps_max: upper bounds.
+    whole: allow programs that need a sacrificial process (madvise_ranges ALL)."""
+
+    surfaces: frozenset[str] = frozenset(SURFACES)
+    advices: tuple[int, ...] = ()
+    mappings_max: int = 16
+    steps_max: int = 8
+    whole: bool = True
+
+
+DEFAULT: Final = GenerateOptions()
