@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Final
 
 from conformance.abi import vm_flags
+from conformance.abi.advice import ADVICES
 from conformance.abi.syscalls import X86_64
 from conformance.program import content, outcome, places, wire
 
@@ -45,6 +46,8 @@ def header() -> str:
     parts += _section("Content of a page", {f"CONTENT_{n}": v for n, v in _integers(content)})
     parts += [f"#define CONTENT_WORD_OFFSETS\t{{ {_list(content.WORD_OFFSETS)} }}"]
     parts += _section("System calls of x86-64", {f"NR_{n.upper()}": v for n, v in X86_64.items()})
+    parts += _section("Advices", {f"ADVICE_{a.name}": a.value for a in ADVICES})
+    parts += [f"#define ADVICE_VALUES\t{{ {_list(tuple(a.value for a in ADVICES))} }}"]
     parts += _section(
         "VmFlags, one bit for each name of smaps",
         {f"VF_{name.upper()}": bit for name, bit in vm_flags.BIT.items()},
