@@ -1,7 +1,7 @@
-"""cite(): the mark a rule leaves where it decides.
+"""cite(): the mark that a rule of the specification decided something, at the line that decides.
 
-One set of marks serves three ends: traceability (a case asserts that its mark was hit),
-verdicts (the last mark of a step names the rule), and guidance (model coverage).
+It imports nothing and costs tens of nanoseconds, since the model cites on every path. Whether
+every cited id exists, and every id is cited, a test finds out by reading the source.
 """
 
 from __future__ import annotations
@@ -9,21 +9,25 @@ from __future__ import annotations
 from typing import Final
 
 HITS: Final[set[str]] = set()
-_LAST: Final[list[str]] = [""]
+"""Every id cited since the process started, or since the caller cleared the set."""
+
+_last = ""
 
 
 def cite(requirement: str) -> str:
-    """Mark a requirement as decided here; gives the id back."""
+    """Note that the requirement with this id was applied here; returns the id."""
+    global _last
+    _last = requirement
     HITS.add(requirement)
-    _LAST[0] = requirement
     return requirement
 
 
 def last_cited() -> str:
-    """The requirement cited last since forget_cited(), or ""."""
-    return _LAST[0]
+    """The id cited last since forget_cited(), or "": the rule that decided the step at hand."""
+    return _last
 
 
 def forget_cited() -> None:
-    """Start a new step: nothing is cited yet."""
-    _LAST[0] = ""
+    """Start a new step: last_cited() is "" until the next cite(). HITS stays."""
+    global _last
+    _last = ""
