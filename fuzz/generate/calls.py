@@ -20,11 +20,12 @@ from fuzz.generate.swarm import Swarm
 ARRAY_USUAL: Final = ZONE_BASE + ARRAY_OFFSET
 IOVEC_BYTES: Final = 16
 VECTOR_SIZES: Final = table(
-    (30, 1), (20, 2), (8, 0), (12, 3), (6, 4), (4, 5), (2, 7), (2, 8), (3, 9), (2, 10), (1, 1024),
-    (1, 1025),
+    (15, 1), (10, 2), (4, 0), (6, 3), (3, 4), (2, 5), (1, 7), (1, 8), (2, 9), (1, 10)
 )  # fmt: skip
-# A vector this long repeats its first elements: what matters is only that it is long.
-REPEATS_FROM: Final = 16
+# The most elements that the kernel takes, and one more: seldom, since a call with a thousand
+# ranges costs as much as a hundred programs. It repeats its first: only its length matters.
+LONG_ONE_IN: Final = 2000
+LONG_SIZES: Final = (1024, 1025)
 _FLAGS: Final = (1, 2, 4, 8, 16, 0x8000_0000, 0xFFFF_FFFF)
 _COUNT_SHIFTS: Final = (-1, 1)
 # One call in so many has the flaw, by hostility of the program.
@@ -45,7 +46,7 @@ def draw_process_madvise(chooser: Chooser, layout: Layout, swarm: Swarm) -> Proc
     advice = pick(swarm.advices)
     if pidfd == FD_PIDFD_REMOTE and chooser.chance(3, 4):
         advice = pick(REMOTE_ADVICES)
-    size = pick(VECTOR_SIZES)
+    size = draw_size(chooser, VECTOR_SIZES)
     vec = _draw_vector(chooser, layout, swarm, advice, size)
     if not chooser.chance(1, FLAW_ONE_IN[swarm.hostility]):
         return ProcessMadvise(advice, vec, pidfd)
@@ -62,6 +63,13 @@ def draw_process_madvise(chooser: Chooser, layout: Layout, swarm: Swarm) -> Proc
     return ProcessMadvise(advice, vec, pidfd, flags, count, at)
 
 
+def draw_size(chooser: Chooser, sizes: tuple[int, ...]) -> int:
+    """How many elements an array has."""
+    if chooser.chance(1, LONG_ONE_IN):
+        return chooser.pick(LONG_SIZES)
+    return chooser.pick(sizes)
+
+
 def draw_count(chooser: Chooser, size: int) -> int:
     """An element count that is not the number of elements."""
     if size > 0 and chooser.chance(1, 2):
@@ -72,13 +80,11 @@ def draw_count(chooser: Chooser, size: int) -> int:
 def _draw_vector(
     chooser: Chooser, layout: Layout, swarm: Swarm, advice: int, size: int
 ) -> tuple[IoRange, ...]:
-    distinct = size if size < REPEATS_FROM else 2
+    distinct = 2 if size >= LONG_SIZES[0] else size
     out: list[IoRange] = []
     for _ in range(distinct):
         start, length = range_for(chooser, layout, swarm.ranges, advice)
         out.append(IoRange(start, length))
-    if size >= REPEATS_FROM:
+    if distinct < size:
         return (out[0],) * (size - 1) + (out[1],)
     return tuple(out)
-
-

@@ -9,7 +9,7 @@ from conformance.program.call import PER_RANGE_USUAL, MadviseRanges
 from conformance.program.control_struct import All, Arm, ControlFields, Multi, Range, Single
 from conformance.program.places import FD_PIDFD_REMOTE, STATS_OFFSET, ZONE_BASE
 from fuzz.generate.boundaries import REMOTE_ADVICES, WHOLE_ADVICES
-from fuzz.generate.calls import FLAW_ONE_IN, REPEATS_FROM
+from fuzz.generate.calls import FLAW_ONE_IN, LONG_SIZES, draw_size
 from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.flaws import with_flaw
 from fuzz.generate.layouts import Layout
@@ -27,8 +27,8 @@ OPTIONS: Final = table(
     (1, v1.FLAGS_KNOWN ^ v1.FLAG_IS_REMOTE),
 )  # fmt: skip
 RANGE_COUNTS: Final = table(
-    (12, 1), (24, 2), (16, 3), (6, 0), (10, 4), (6, 5), (3, 7), (2, 9), (1, 1024), (1, 1025)
-)
+    (12, 1), (24, 2), (16, 3), (6, 0), (10, 4), (6, 5), (3, 7), (2, 9)
+)  # fmt: skip
 STATS_FILLS: Final = table((4, 0), (2, 0xFF), (1, 0xA5), (1, 1))
 PADDINGS: Final = table((6, 0), (1, 0xFF), (1, 0xA5))
 INT_SIGN: Final = 1 << 31
@@ -39,7 +39,7 @@ SET_DEFAULTS: Final = table((8, 0), (6, 1), (1, 2), (1, 0xFF))
 def draw_madvise_ranges(
     chooser: Chooser, layout: Layout, swarm: Swarm, whole: bool
 ) -> MadviseRanges:
-    """madvise_ranges() of the program's own ranges; whole: of everything, in half of the calls."""
+    """madvise_ranges() of the program's own ranges; whole: most are of everything."""
     pick = chooser.pick
     options = pick(OPTIONS)
     pidfd = -1
@@ -48,7 +48,7 @@ def draw_madvise_ranges(
         pidfd = pick(swarm.pidfds)
         remote = not chooser.chance(1, 8)  # a pidfd that must be ignored
     arm: Arm
-    if whole and chooser.chance(1, 2):
+    if whole and chooser.chance(3, 4):
         arm = _draw_all(chooser)
         if chooser.chance(3, 4):
             options &= v1.FLAG_IGNORE_ERRORS  # the others contradict it
@@ -89,16 +89,14 @@ def _draw_arm(chooser: Chooser, layout: Layout, swarm: Swarm, other: bool) -> Si
         advices = REMOTE_ADVICES
     if chooser.chance(1, 2):
         return Single(_draw_range(chooser, layout, swarm, advices))
-    size = chooser.pick(RANGE_COUNTS)
-    if size >= REPEATS_FROM:
+    size = draw_size(chooser, RANGE_COUNTS)
+    if size >= LONG_SIZES[0]:
         first = _draw_range(chooser, layout, swarm, advices)
         return Multi((first,) * (size - 1) + (_draw_range(chooser, layout, swarm, advices),))
     return Multi(tuple([_draw_range(chooser, layout, swarm, advices) for _ in range(size)]))
 
 
-def _draw_range(
-    chooser: Chooser, layout: Layout, swarm: Swarm, advices: tuple[int, ...]
-) -> Range:
+def _draw_range(chooser: Chooser, layout: Layout, swarm: Swarm, advices: tuple[int, ...]) -> Range:
     advice = chooser.pick(advices)
     start, length = range_for(chooser, layout, swarm.ranges, advice)
     return Range(start, length, (advice + INT_SIGN & INT_MASK) - INT_SIGN)

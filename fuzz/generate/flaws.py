@@ -73,9 +73,7 @@ def _swapped(call: MadviseRanges, control: ControlFields) -> MadviseRanges:
     return replace(call, control=replace(control, type_value=1))
 
 
-def _misplaced(
-    chooser: Chooser, layout: Layout, call: MadviseRanges, flaw: int
-) -> MadviseRanges:
+def _misplaced(chooser: Chooser, layout: Layout, call: MadviseRanges, flaw: int) -> MadviseRanges:
     """One struct, or two that overlap, at an unusual address."""
     if flaw == OVERLAP:
         return _overlapping(chooser, call)

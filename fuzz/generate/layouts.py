@@ -29,7 +29,7 @@ HUGE_PAGES: Final = 512  # base pages in a 2 MiB page
 VVAR_PAGES: Final = 8  # room for [vvar], which no kernel so far fills
 SLOTS_USUAL: Final = 4
 _HUGETLB_ONE_IN: Final = 400
-_MARK_COUNTS: Final = table((10, 0), (3, 1), (2, 2), (1, 3))
+_MARK_COUNTS: Final = table((16, 0), (5, 1), (2, 2), (1, 3))
 _MARK_PROTS: Final = (Prot.R, Prot.NONE, Prot.RW)
 _OFFSETS: Final = table((4, 0), (2, 1), (1, 2), (1, 5))  # first page mapped of a shared file
 # Pages that a file is longer than what is mapped of it; below 0 the mapping passes its end.
@@ -129,6 +129,7 @@ def draw_layout(chooser: Chooser, swarm: Swarm, options: GenerateOptions) -> Lay
             edges.append(mapping.at + mark.page)
             edges.append(mapping.at + mark.page + mark.pages)
     if chooser.chance(1, _HUGETLB_ONE_IN):
+        del mappings[options.mappings_max - 1 :]
         mappings.append(_hugetlb(chooser, at))
         edges += (HUGE_PAGES, HUGE_PAGES + 1, 2 * HUGE_PAGES - 1, 2 * HUGE_PAGES)
     return Layout(mappings, slots.finish(chooser), tuple(edges))

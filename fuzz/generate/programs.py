@@ -34,15 +34,13 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
     swarm = Swarm(chooser, options)
     layout = draw_layout(chooser, swarm, options)
     calls = call_table(options.surfaces)
-    whole = (
-        options.whole
-        and STEP_MADVISE_RANGES in calls
-        and chooser.chance(1, WHOLE_ONE_IN)
-    )
+    whole = options.whole and STEP_MADVISE_RANGES in calls and chooser.chance(1, WHOLE_ONE_IN)
     steps: list[Step] = []
     has_call = False
     for left in range(min(chooser.pick(STEP_COUNTS), options.steps_max) - 1, -1, -1):
         kind = chooser.pick(swarm.steps)
+        if whole and left == 0:
+            kind = STEP_MADVISE_RANGES
         if kind <= STEP_MADVISE_RANGES:
             has_call = True
         elif left == 0 and not has_call:
