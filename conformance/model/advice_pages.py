@@ -13,7 +13,7 @@ from conformance.model.address_space import (
     AddressSpace,
     Vma,
 )
-from conformance.model.page_state import zap
+from conformance.model.page_state import HUGE_PAGES, zap
 from conformance.model.split_merge import prepare_anon_vma
 from conformance.spec.cite import cite
 
@@ -21,7 +21,6 @@ WILLNEED, DONTNEED, FREE, REMOVE = 3, 4, 8, 9
 COLD, PAGEOUT = 20, 21
 DONTNEED_LOCKED, COLLAPSE = 24, 25
 GUARD_INSTALL, GUARD_REMOVE = 102, 103
-HUGE_PAGES = 512  # pages of 4 KiB in a huge page of 2 MiB
 
 
 def dontneed_free(space: AddressSpace, vma: Vma, start: int, end: int, advice: int) -> int:
@@ -114,7 +113,10 @@ def remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
 
 
 def _drop_file_pages(space: AddressSpace, vma: Vma, first: int, last: int) -> None:
-    """unmap_mapping_range() without even_cows: private copies and markers stay."""
+    """unmap_mapping_range() without even_cows: private copies and markers stay; of hugetlb only
+    whole huge pages go, the rest is zeroed in place."""
+    if vma.flags & f.HT:
+        first, last = -(-first // HUGE_PAGES) * HUGE_PAGES, last // HUGE_PAGES * HUGE_PAGES
     low = max(vma.start, vma.start + first - vma.pgoff)
     high = min(vma.end, vma.start + last - vma.pgoff)
     for index in space.arena_span(low, high):

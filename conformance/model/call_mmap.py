@@ -113,6 +113,10 @@ def _fresh(process: Process, mapping: Mapping, start: int) -> Vma:
     elif kind is Kind.ZERO and not shared:
         file = process.zero
         pgoff = mapping.offset
+    elif kind is Kind.HUGETLB:
+        file = File("hugetlb", mapping.pages, False)
+        pgoff = 0
+        flags |= f.DE | f.HT
     elif shared:
         file = File("shared", mapping.pages, True)
         pgoff = mapping.offset if kind is Kind.ZERO else 0
@@ -123,7 +127,7 @@ def _fresh(process: Process, mapping: Mapping, start: int) -> Vma:
         flags |= f.DP | f.NR | f.WF | f.DD
     elif kind is Kind.NORESERVE and process.facts.overcommit != 2:
         flags |= f.NR
-    if flags & f.WR and not flags & (f.SH | f.NR):
+    if flags & f.WR and not flags & (f.SH | f.NR | f.HT):
         flags |= f.AC
     flags |= process.space.default_flags
     vma = Vma(start, end, flags, pgoff, file, anonymous)
@@ -135,6 +139,8 @@ def _check(process: Process, mapping: Mapping, vma: Vma) -> int:
     """Refusals before anything is unmapped, in do_mmap()'s order: 0 or a positive errno."""
     kind = mapping.kind
     shared = mapping.sharing is Sharing.SHARED
+    if kind is Kind.HUGETLB and (mapping.at % 512 or mapping.pages % 512):
+        return EINVAL
     if kind is Kind.GROWSDOWN and shared:
         return EINVAL
     if kind is Kind.DROPPABLE and not process.facts.has_droppable:

@@ -155,7 +155,8 @@ def uffd_register(space: AddressSpace, call: UffdRegister) -> int:
         if not found and vma.start > page:
             return -EINVAL
         found = True
-        if vma.flags & (f.DP | f.SS | f.SPECIAL) or not _can_userfault(vma):
+        special = 0 if vma.flags & f.HT else f.SPECIAL
+        if vma.flags & (f.DP | f.SS | special) or not _can_userfault(vma):
             cite("uffd-kind")
             return -EINVAL
         if not vma.flags & f.MW:
@@ -183,4 +184,6 @@ def _can_userfault(vma: Vma) -> bool:
     """Anonymous memory and shmem; not files on disk, not secretmem."""
     if vma.secret:
         return False
+    if vma.flags & f.HT:
+        return True
     return vma.anonymous or (vma.file is not None and vma.file.shmem)

@@ -6,7 +6,7 @@ from conformance.abi import vm_flags as f
 from conformance.abi.errnos import EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
 from conformance.model.address_space import NO_COPY, PTE_NONE, AddressSpace, Vma, page_of, pages_up
 from conformance.model.call_mmap import unmap
-from conformance.model.page_state import populate
+from conformance.model.page_state import HUGE_PAGES, populate
 from conformance.model.process import Process
 from conformance.model.split_merge import can_join, merge_new
 from conformance.program.call import Mremap
@@ -23,6 +23,13 @@ def mremap(process: Process, call: Mremap) -> int:
         return -error
     space = process.space
     start = page_of(call.start)
+    behind = space.at(start)
+    if behind is not None and behind.flags & f.HT and not behind.flags & f.SL:
+        old, new = -(-old // HUGE_PAGES) * HUGE_PAGES, -(-new // HUGE_PAGES) * HUGE_PAGES
+        where = start if call.target is None else page_of(call.target)
+        if start % HUGE_PAGES or where % HUGE_PAGES or new > old:
+            cite("mremap-hugetlb")
+            return -EINVAL
     if call.target is None:
         return _in_place(process, start, old, new)
     target = page_of(call.target)

@@ -21,6 +21,7 @@ from conformance.spec.cite import cite
 SIGBUS: Final = 7
 SIGSEGV: Final = 11
 WORDS: Final = (0, 2040, 4088)
+HUGE_PAGES: Final = 512  # pages of 4 KiB in a huge page of 2 MiB
 STACK_GUARD_PAGES: Final = 256  # stack_guard_gap
 
 
@@ -43,6 +44,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         return 0
     if vma.special:
         return 0
+    if vma.flags & f.HT:
+        return _huge_fault(space, vma, page, write)
     if pte == PTE_MAYBE and space.copy_of[index] != NO_COPY:
         space.pte[index] = PTE_PRESENT
         return 0
@@ -68,6 +71,22 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     elif not write:
         _fault_around(space, vma, page)
     space.pte[index] = PTE_PRESENT
+    return 0
+
+
+def _huge_fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
+    """hugetlb_fault(): a whole huge page at once; private ones are anonymous from the start."""
+    first = page - page % HUGE_PAGES
+    private = not vma.flags & f.SH
+    if vma.flags & f.UM:
+        return SIGBUS
+    if private:
+        prepare_anon_vma(space, vma)
+    for index in space.arena_span(first, first + HUGE_PAGES):
+        if space.pte[index] == PTE_NONE:
+            space.pte[index] = PTE_PRESENT
+            if private:
+                space.copy_of[index] = 0
     return 0
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi import vm_flags as f
-from conformance.abi.errnos import EAGAIN, EINVAL, ENOMEM
+from conformance.abi.errnos import EINVAL, ENOMEM
 from conformance.model.address_space import AddressSpace, Vma
 
 STICKY: Final = f.GU | f.SD  # VM_STICKY: never keeps VMAs apart, united on a merge
-UFFD: Final = f.UM | f.UW | f.UI
-
-__all__ = ["EAGAIN", "modify", "merge_new", "split", "prepare_anon_vma", "can_join", "STICKY"]
+HUGE_PAGES: Final = 512
 
 
 def _anon_fits(target: int, source: int) -> bool:
@@ -50,9 +48,10 @@ def _can_precede(
 def split(space: AddressSpace, vma: Vma, page: int) -> int:
     """Split a VMA at a page inside it; `vma` keeps the lower part. 0 or an errno.
 
-    Source: __split_vma(): a special mapping refuses, and so does the limit of VMAs.
+    Source: __split_vma(): a special mapping refuses, so does the inside of a huge page, and the
+    limit of VMAs.
     """
-    if vma.special:
+    if vma.special or (vma.flags & f.HT and page % HUGE_PAGES):
         return EINVAL
     if len(space.vmas) >= space.facts.max_map_count:
         return ENOMEM
