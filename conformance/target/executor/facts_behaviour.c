@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Facts: how this kernel behaves where kernels differ. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "executor.h"
+#include "facts.h"
+
+#define HUGE_BYTES (2UL << 20)
+#define FAULT_AROUND_PAGES_MAX 512 /* a page table; do_fault_around() stays within one */
+#define PAGEMAP_PRESENT (1UL << 63)
+
+#define RW (PROT_READ | PROT_WRITE)
+#define NO_SMAPS "/proc/self/smaps cannot be read"
+
+/* The guard marker's own VMA flag, which stable kernels have without the release that had it. */
+static void guard_flag(struct finding *f, const struct ground *ground)
+{
+	char *page = map_anon(window(1), 1, RW);
+	uint64_t flags;
+
+	(void)ground;
+	if (madvise(page, PAGE, ADVICE_GUARD_INSTALL))
+		found(f, 0);
+	else if (vm_flags(page, &flags))
+		unfound(f, 0, NO_SMAPS);
+	else
+		found(f, !!(flags & VF_GU));
+}
+
+static void guard_file(struct finding *f, const struct ground *ground)
+{
+	int fd = open_backing(BACKING_MEMFD, ground->tmp_dir, 1);
+	char *page = fd < 0 ? NULL : map_file(window(1), 1, RW, MAP_SHARED, fd);
+
+	if (!page)
+		unfound(f, 0, "no memfd can be mapped");
+	else
+		found(f, !madvise(page, PAGE, ADVICE_GUARD_INSTALL));
+}
+
+static void secretmem_flags(struct finding *f, const struct ground *ground)
+{
+	char *at = window(1);
+	uint64_t flags;
+
+	(void)ground;
+	if (call_map_secret((uintptr_t)at, PAGE, RW, true) != (long)(uintptr_t)at)
+		found(f, 0); /* has_secretmem is false too */
+	else if (vm_flags(at, &flags))
+		unfound(f, 0, NO_SMAPS);
+	else
+		found(f, flags);
+}
+
+/* Where this process's [vvar] went when moved as a program moves it; NULL if it cannot be. */
+static char *moved_vvar(size_t *pages)
+{
+	uintptr_t start, end;
+	char *to;
+
+	if (vma_named("[vvar]", &start, &end))
+		return NULL;
+	*pages = (end - start) / PAGE;
+	to = window(*pages);
+	vvar_find();
+	return call_move_vvar((uintptr_t)to) == (long)(uintptr_t)to ? to : NULL;
+}
+
+static void vvar_pages(struct finding *f, const struct ground *ground)
+{
+	size_t pages;
+
+	(void)ground;
+	found(f, moved_vvar(&pages) ? (long long)pages : 0);
+}
+
+static void vvar_flags(struct finding *f, const struct ground *ground)
+{
+	uint64_t flags;
+	size_t pages;
+	char *at = moved_vvar(&pages);
+
+	(void)ground;
+	if (!at)
+		found(f, 0);
+	else if (vm_flags(at, &flags))
+		unfound(f, 0, NO_SMAPS);
+	else
+		found(f, flags);
+}
+
+/* The vdso may not expand, but is no I/O memory: only the wider test refuses it. */
+static void dofork_refuses_special(struct finding *f, const struct ground *ground)
+{
+	char *vdso = (char *)getauxval(AT_SYSINFO_EHDR);
+	uint64_t flags;
+
+	(void)ground;
+	if (!vdso)
+		unfound(f, 0, "there is no vdso to ask about");
+	else if (vm_flags(vdso, &flags))
+		unfound(f, 0, NO_SMAPS);
+	else if (!(flags & VF_DE) || flags & VF_IO)
+		unfound(f, 0, "the vdso is not what it was: VmFlags %#lx", flags);
+	else
+		found(f, madvise(vdso, PAGE, ADVICE_DOFORK) && errno == EINVAL);
+}
+
+/* Two huge pages' worth of small anonymous ones, huge-aligned. */
+static char *huge_window(void)
+{
+	char *at = window(3 * HUGE_BYTES / PAGE);
+
+	at += -(uintptr_t)at % HUGE_BYTES;
+	return map_anon(at, 2 * HUGE_BYTES / PAGE, RW);
+}
+
+/* A range inside one huge page, and so with none to collapse. */
+static void collapse_below_pmd_ok(struct finding *f, const struct ground *ground)
+{
+	char *at = huge_window();
+
+	(void)ground;
+	touch(at + PAGE);
+	found(f, !madvise(at + PAGE, PAGE, ADVICE_COLLAPSE));
+}
+
+/* Across a huge boundary with no whole huge page: only the check of the VMA can refuse. */
+static void collapse_needs_anon_vma(struct finding *f, const struct ground *ground)
+{
+	char *at = huge_window();
+
+	(void)ground;
+	found(f, !!madvise(at + HUGE_BYTES - PAGE, 2 * PAGE, ADVICE_COLLAPSE));
+}
+
+/* Left half faulted, right half not: does giving the right half its flags back merge them? */
+static void merge_unfaulted_left(struct finding *f, const struct ground *ground)
+{
+	char *at = map_anon(window(4), 4, RW), *right = at + 2 * PAGE, *end = at + 4 * PAGE;
+	int count;
+
+	(void)ground;
+	if (madvise(right, 2 * PAGE, ADVICE_RANDOM) || vma_count(at, end) != 2) {
+		unfound(f, 0, "a VMA could not be split and counted");
+		return;
+	}
+	touch(at);
+	if (madvise(right, 2 * PAGE, ADVICE_NORMAL)) {
+		unfound(f, 0, "MADV_NORMAL: %s", strerror(errno));
+		return;
+	}
+	count = vma_count(at, end);
+	found(f, count == 1);
+}
+
+static void sealed_zero_refused(struct finding *f, const struct ground *ground)
+{
+	int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	char *page = fd < 0 ? NULL : map_file(window(1), 1, PROT_READ, MAP_PRIVATE, fd);
+
+	(void)ground;
+	if (!page)
+		unfound(f, 0, "/dev/zero cannot be mapped");
+	else if (syscall(NR_MSEAL, page, PAGE, 0))
+		found(f, 0);
+	else
+		found(f, madvise(page, PAGE, ADVICE_DONTNEED) && errno == EPERM);
+}
+
+static void populate_stops_at_gap(struct finding *f, const struct ground *ground)
+{
+	char *at = map_anon(window(3), 3, RW);
+	unsigned char beyond;
+
+	(void)ground;
+	munmap(at + PAGE, PAGE);
+	if (!madvise(at, 3 * PAGE, ADVICE_POPULATE_WRITE) || errno != ENOMEM)
+		found(f, 1); /* without the advice there is nothing to go on with */
+	else if (mincore(at + 2 * PAGE, PAGE, &beyond))
+		unfound(f, 1, "mincore: %s", strerror(errno));
+	else
+		found(f, !(beyond & 1));
+}
+
+static void mremap_many(struct finding *f, const struct ground *ground)
+{
+	char *from = map_anon(window(2), 2, RW), *to = window(2);
+
+	(void)ground;
+	mprotect(from + PAGE, PAGE, PROT_READ);
+	found(f, mremap(from, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+}
+
+/* How many pages of a file in memory one read fault maps. */
+static void fault_around_pages(struct finding *f, const struct ground *ground)
+{
+	static uint64_t entries[FAULT_AROUND_PAGES_MAX];
+	char *at = window(3 * HUGE_BYTES / PAGE);
+	int fd = open_backing(BACKING_MEMFD, ground->tmp_dir, FAULT_AROUND_PAGES_MAX);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), count = 0;
+
+	at += -(uintptr_t)at % HUGE_BYTES; /* the window that is mapped is aligned to its size */
+	if (fd < 0 || !map_file(at, FAULT_AROUND_PAGES_MAX, PROT_READ, MAP_SHARED, fd)) {
+		unfound(f, 16, "no memfd of %d pages can be mapped", FAULT_AROUND_PAGES_MAX);
+		return;
+	}
+	for (int i = 0; i < FAULT_AROUND_PAGES_MAX; i++)
+		if (pwrite(fd, "", 1, (off_t)i * PAGE) != 1) {
+			unfound(f, 16, "no memory for %d pages", FAULT_AROUND_PAGES_MAX);
+			return;
+		}
+	*(volatile char *)at;
+	if (pread(pagemap, entries, sizeof(entries), (uintptr_t)at / PAGE * 8) != sizeof(entries)) {
+		unfound(f, 16, "/proc/self/pagemap cannot be read");
+		return;
+	}
+	while (count < FAULT_AROUND_PAGES_MAX && entries[count] & PAGEMAP_PRESENT)
+		count++;
+	found(f, count);
+}
+
+const struct fact facts_of_behaviour[] = {
+	{ "guard_flag", FACT_BOOL, guard_flag },
+	{ "guard_file", FACT_BOOL, guard_file },
+	{ "secretmem_flags", FACT_NUMBER, secretmem_flags },
+	{ "vvar_pages", FACT_NUMBER, vvar_pages },
+	{ "vvar_flags", FACT_NUMBER, vvar_flags },
+	{ "dofork_refuses_special", FACT_BOOL, dofork_refuses_special },
+	{ "collapse_below_pmd_ok", FACT_BOOL, collapse_below_pmd_ok },
+	{ "collapse_needs_anon_vma", FACT_BOOL, collapse_needs_anon_vma },
+	{ "merge_unfaulted_left", FACT_BOOL, merge_unfaulted_left },
+	{ "sealed_zero_refused", FACT_BOOL, sealed_zero_refused },
+	{ "populate_stops_at_gap", FACT_BOOL, populate_stops_at_gap },
+	{ "mremap_many", FACT_BOOL, mremap_many },
+	{ "fault_around_pages", FACT_NUMBER, fault_around_pages },
+	{ 0 },
+};
