@@ -1,0 +1,115 @@
+"""Cutting submitted programs into batches that fit the ring, and again after a death."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from struct import unpack_from
+from typing import Final
+
+from conformance.program.call import Fork
+from conformance.program.outcome import Outcome
+from conformance.program.program import Program
+from conformance.program.wire import Observe, encode
+from conformance.target.limits import (
+    BATCH_PROGRAMS_MAX,
+    OUTCOME_HEAD_BYTES,
+    OUTSIDE_BYTES_MAX,
+    SNAPSHOT_BYTES_PER_PAGE,
+)
+from conformance.target.target import TargetError
+
+_PROGRAM_HEAD: Final = "<4Q"
+
+
+class Submission:
+    """What one submit() handed over, and its outcomes so far, in the order of the programs."""
+
+    __slots__ = ("missing", "outcomes", "programs")
+
+    def __init__(self, programs: int) -> None:
+        self.programs = programs
+        self.missing = programs
+        self.outcomes: list[Outcome | None] = [None] * programs
+
+    def fill(self, index: int, outcome: Outcome) -> None:
+        """Note the outcome of the program at `index`, once."""
+        assert self.outcomes[index] is None, f"program {index} was answered for twice"
+        self.outcomes[index] = outcome
+        self.missing -= 1
+
+
+class Batch:
+    """Programs [first, first + len(encoded)) of a submission, as one ring part takes them.
+
+    deaths: how often the executor was lost while it ran exactly this batch.
+    """
+
+    __slots__ = ("deaths", "encoded", "first", "submission")
+
+    def __init__(self, submission: Submission, first: int, encoded: Sequence[bytes]) -> None:
+        self.submission = submission
+        self.first = first
+        self.encoded = encoded
+        self.deaths = 0
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Two batches of this one's programs; it must have at least two."""
+        middle = len(self.encoded) // 2
+        return (
+            Batch(self.submission, self.first, self.encoded[:middle]),
+            Batch(self.submission, self.first + middle, self.encoded[middle:]),
+        )
+
+
+def outcome_bytes_max(program: Program, encoded: bytes, observe: Observe) -> int:
+    """No outcome of this program takes more bytes of the ring.
+
+    Snapshots: the last one or one for each step, one for each Fork, one of the remote
+    process. Read-back structs are no longer than the same structs among the encoded words.
+    """
+    _, _, flags, ops = unpack_from(_PROGRAM_HEAD, encoded)
+    steps = program.steps
+    snapshots = 2 + sum(type(step) is Fork for step in steps)
+    if observe & Observe.EACH_STEP:
+        snapshots += len(steps)
+    snapshot = 8 + SNAPSHOT_BYTES_PER_PAGE * int(flags >> 32)
+    outside = OUTSIDE_BYTES_MAX if program.whole else 0
+    return OUTCOME_HEAD_BYTES + len(encoded) + 16 * int(ops) + snapshots * snapshot + outside
+
+
+def cut(
+    programs: Sequence[Program], observe: Observe, part_bytes: int
+) -> tuple[Submission, deque[Batch]]:
+    """Encode programs and cut them into batches of which neither the words nor the outcomes
+    can exceed a ring part. A program is encoded with its index as its id.
+
+    Raises TargetError naming the first program that is too large to run at all.
+    """
+    submission = Submission(len(programs))
+    batches: deque[Batch] = deque()
+    encoded: list[bytes] = []
+    first = words_bytes = outcomes_bytes = 0
+    for index, program in enumerate(programs):
+        words = encode(program, index, observe)
+        outcome_bytes = outcome_bytes_max(program, words, observe)
+        if max(len(words), outcome_bytes) > part_bytes:
+            raise TargetError(
+                f"program {index} of this batch is too large for the ring: {len(words)} bytes "
+                f"of program, up to {outcome_bytes} bytes of outcome, {part_bytes} bytes of "
+                "room for either; use fewer steps, ranges or arena pages"
+            )
+        words_bytes += len(words)
+        outcomes_bytes += outcome_bytes
+        if (
+            words_bytes > part_bytes
+            or outcomes_bytes > part_bytes
+            or len(encoded) == BATCH_PROGRAMS_MAX
+        ):
+            batches.append(Batch(submission, first, encoded))
+            encoded, first = [], index
+            words_bytes, outcomes_bytes = len(words), outcome_bytes
+        encoded.append(words)
+    if encoded:
+        batches.append(Batch(submission, first, encoded))
+    return submission, batches

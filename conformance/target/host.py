@@ -1,0 +1,11 @@
+"""Target `host`: the three surfaces as the kernel that this machine runs has them."""
+
+from __future__ import annotations
+
+from conformance.target.executor_build import build_executor
+from conformance.target.executor_target import USUAL, ExecutorTarget, Options
+
+
+def open_host(options: Options = USUAL) -> ExecutorTarget:
+    """Builds the executor if need be. Raises TargetError."""
+    return ExecutorTarget("host", (str(build_executor()),), options)
