@@ -47,13 +47,17 @@ class Target(Protocol):
         """What was probed of the kernel and of the rights of the processes that run programs."""
         ...
 
-    def run_batch(
-        self, programs: Sequence[Program], observe: Observe = AS_USUAL
-    ) -> list[Outcome]: ...
+    def run_batch(self, programs: Sequence[Program], observe: Observe = AS_USUAL) -> list[Outcome]:
+        """Run these programs; their outcomes. Not while a submitted batch is out."""
+        ...
 
-    def submit(self, programs: Sequence[Program], observe: Observe = AS_USUAL) -> None: ...
+    def submit(self, programs: Sequence[Program], observe: Observe = AS_USUAL) -> None:
+        """Start on these programs and return."""
+        ...
 
-    def collect(self) -> list[Outcome]: ...
+    def collect(self) -> list[Outcome]:
+        """Wait for the oldest batch submitted; its outcomes."""
+        ...
 
     def worker_pids(self) -> tuple[int, ...]:
         """Processes on this machine that run the programs; killing one must lose nothing."""
@@ -70,4 +74,6 @@ class Target(Protocol):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        """Closes."""
+        ...

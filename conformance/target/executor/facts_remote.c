@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Facts: what this process may do to other processes; asked only of its own child. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <linux/capability.h>
 #include <signal.h>

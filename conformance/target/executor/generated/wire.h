@@ -79,7 +79,7 @@
 #define FD_PIDFD_ZOMBIE	203
 #define FD_NOT_PIDFD	204
 #define FD_PIDFD_KTHREAD	205
-#define FD_ZERO	206
+#define FD_DEV_ZERO	206
 #define FD_FILES	210
 #define FD_FILES_RO	230
 #define FILE_SLOTS	8
