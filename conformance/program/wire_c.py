@@ -19,6 +19,7 @@ from conformance.program import content, outcome, places, wire
 
 HEADER_PATH: Final = Path("conformance/target/executor/generated/wire.h")  # from the root
 GUARD: Final = "MADVET_WIRE_H"
+C_NAMES: Final = {"FD_ZERO": "FD_DEV_ZERO", "NULL": ""}  # taken by C; empty: the same there
 INT32_MAX: Final = (1 << 31) - 1
 
 
@@ -41,7 +42,7 @@ def header() -> str:
     parts += _section("Outcome: page words and special results", dict(_integers(outcome)))
     parts += _section(
         "Places in the address space, descriptors",
-        {n: v for n, v in _integers(places) if n != "NULL"},  # C has its own
+        {C_NAMES.get(n, n): v for n, v in _integers(places) if C_NAMES.get(n, n)},
     )
     parts += _section("Content of a page", {f"CONTENT_{n}": v for n, v in _integers(content)})
     parts += [f"#define CONTENT_WORD_OFFSETS\t{{ {_list(content.WORD_OFFSETS)} }}"]

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ops that are system calls. */
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "executor.h"
+#include "shim_call.h"
+
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
+#define MADV_POISON_FIRST 100 /* MADV_HWPOISON, MADV_SOFT_OFFLINE */
+#define MADV_POISON_LAST 101
+
+static int uffd = -1; /* one for each program, so that neighbours can merge */
+static u64 vvar_start, vvar_bytes;
+
+/* After a program. Its mappings are gone already. */
+void calls_end(void)
+{
+	if (uffd >= 0)
+		sys(SYS_close, uffd);
+	uffd = -1;
+}
+
+/*
+ * Poisoned memory is lost to the whole machine, not only to this process:
+ * refused unless asked for. A length of 0 does nothing and is how kernels are
+ * asked whether they know the advice.
+ */
+bool call_poisons(const u64 *word)
+{
+	bool local = word[0] == NR_MADVISE && word[2];
+	bool remote = word[0] == NR_PROCESS_MADVISE;
+	int advice = remote ? word[4] : word[3];
+
+	return (local || remote) && !options.poison && advice >= MADV_POISON_FIRST &&
+	       advice <= MADV_POISON_LAST;
+}
+
+s64 call_syscall(const u64 *word)
+{
+	if (word[0] == NR_MMAP)
+		files_mapped(word[5], word[4] & MAP_SHARED);
+	else if (word[0] == NR_FCNTL)
+		files_sealed(word[1]);
+	return sys(word[0], word[1], word[2], word[3], word[4], word[5], word[6]);
+}
+
+s64 call_ranges(u64 ctl)
+{
+	if (options.shim)
+		return shim_madvise_ranges((void *)ctl);
+	return sys(NR_MADVISE_RANGES, ctl);
+}
+
+static int uffd_open(void)
+{
+	static const int modes[] = { 0, UFFD_USER_MODE_ONLY };
+	static const u64 features[] = {
+		UFFD_FEATURE_SIGBUS | UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+		UFFD_FEATURE_SIGBUS,
+	};
+	long fd = -ENOSYS;
+
+	for (u32 i = 0; i < ARRAY_SIZE(modes) * ARRAY_SIZE(features); i++) {
+		struct uffdio_api api = { .api = UFFD_API, .features = features[i % 2] };
+		long err;
+
+		fd = sys(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | modes[i / 2]);
+		if (fd < 0)
+			continue;
+		err = sys(SYS_ioctl, fd, UFFDIO_API, &api);
+		if (!err)
+			break;
+		sys(SYS_close, fd);
+		fd = err;
+	}
+	return fd;
+}
+
+s64 call_uffd(u64 start, u64 length, bool wp)
+{
+	struct uffdio_register range = {
+		.range = { .start = start, .len = length },
+		.mode = wp ? UFFDIO_REGISTER_MODE_WP : UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	if (uffd < 0)
+		uffd = uffd_open();
+	if (uffd < 0)
+		return uffd;
+	return sys(SYS_ioctl, uffd, UFFDIO_REGISTER, &range);
+}
+
+s64 call_clear_soft_dirty(void)
+{
+	long fd = sys(SYS_open, "/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+	long ret;
+
+	if (fd < 0)
+		return fd;
+	ret = sys(SYS_write, fd, "4", 1);
+	sys(SYS_close, fd);
+	return ret < 0 ? ret : 0;
+}
+
+/* Where this process and all its children have [vvar]. */
+void vvar_find(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long start, end;
+	char line[512];
+
+	if (!maps)
+		fail("cannot read /proc/self/maps: %m; the executor needs /proc");
+	while (fgets(line, sizeof(line), maps)) {
+		if (!strstr(line, "[vvar]") || sscanf(line, "%lx-%lx", &start, &end) != 2)
+			continue;
+		vvar_start = start;
+		vvar_bytes = end - start;
+	}
+	fclose(maps);
+}
+
+/* The process is of no use to other programs afterwards: Program.isolated(). */
+s64 call_move_vvar(u64 address)
+{
+	if (!vvar_bytes)
+		return -ENOENT;
+	return sys(SYS_mremap, vvar_start, vvar_bytes, vvar_bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   address);
+}
+
+s64 call_map_secret(u64 start, u64 length, u64 prot, bool shared)
+{
+	int flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE);
+	long fd = sys(NR_MEMFD_SECRET, 0);
+	long ret;
+
+	if (fd < 0)
+		return fd;
+	ret = sys(SYS_ftruncate, fd, length);
+	if (!ret)
+		ret = sys(SYS_mmap, start, length, prot, flags, fd, 0);
+	sys(SYS_close, fd);
+	return ret;
+}

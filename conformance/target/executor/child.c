@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The process that runs programs: a loop over ops, and the reset between two programs. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "executor.h"
+
+#define LOWEST_ADDRESS 0x10000 /* programs' mappings are all between here and the zones */
+
+struct subject myself;
+static bool not_placed; /* a struct of the call at hand could not be stored */
+
+/* As fork(), with a pidfd and without the C library's bookkeeping. */
+pid_t fork_raw(int *pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD,
+		.pidfd = (u64)pidfd,
+		.exit_signal = SIGCHLD,
+	};
+
+	return sys(NR_CLONE3, &args, sizeof(args));
+}
+
+/* Called by the child of a fork, which must not outlive its parent. */
+void die_with_parent(pid_t parent)
+{
+	sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	if (sys(SYS_getppid) != parent)
+		sys(SYS_exit_group, EXIT_HARNESS);
+}
+
+/* A failure of the harness, never of a program: the server gives up as well. */
+_Noreturn void child_fail(const char *what, long err)
+{
+	complain("%s: %s", what, strerror(-err));
+	for (;;)
+		sys(SYS_exit_group, EXIT_HARNESS);
+}
+
+/* A file in /proc shows the process that opened it, so every fork opens its own. */
+void child_open_proc(void)
+{
+	if (myself.smaps > 0)
+		sys(SYS_close, myself.smaps);
+	if (myself.pagemap > 0)
+		sys(SYS_close, myself.pagemap);
+	myself.smaps = sys(SYS_open, "/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	myself.pagemap = sys(SYS_open, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (myself.smaps < 0)
+		child_fail("cannot open /proc/self/smaps", myself.smaps);
+	if (myself.pagemap < 0)
+		child_fail("cannot open /proc/self/pagemap", myself.pagemap);
+}
+
+/* A call whose structs are in place is made, else it is not. */
+static void run_call(const struct op *op)
+{
+	s64 result = NOT_PLACED;
+
+	zone_open();
+	if (!not_placed)
+		result = op->code == OP_RANGES ? call_ranges(op->word[0]) : call_syscall(op->word);
+	zone_close();
+	not_placed = false;
+	record_result(result);
+}
+
+static void run_op(const struct program *program, const struct op *op, bool last)
+{
+	const u64 *w = op->word;
+
+	switch (op->code) {
+	case OP_SYSCALL:
+	case OP_RANGES:
+		run_call(op);
+		break;
+	case OP_POKE:
+		if (!zone_poke(w[0], w[1], w + 2))
+			not_placed = true;
+		break;
+	case OP_PEEK:
+		zone_peek(w[0], w[1]);
+		break;
+	case OP_TOUCH:
+		record_result(touch_pages(w[0], w[0] >> 32, w[1], w[2]));
+		break;
+	case OP_FORK:
+		record_result(remote_fork_snapshot(program));
+		break;
+	case OP_FILE:
+		if (!files_use(w[0], w[1], w[2]))
+			record->unable = true;
+		break;
+	case OP_SNAPSHOT:
+		snapshot_take(&myself, program, record_step(), false, last);
+		break;
+	case OP_UFFD:
+		record_result(call_uffd(w[0], w[1], w[2]));
+		break;
+	case OP_CLEAR_SOFT_DIRTY:
+		record_result(call_clear_soft_dirty());
+		break;
+	case OP_MOVE_VVAR:
+		record_result(call_move_vvar(w[0]));
+		break;
+	case OP_MAP_SECRET:
+		record_result(call_map_secret(w[0], w[1], w[2], w[3]));
+		break;
+	case OP_REMOTE:
+		if (!remote_start(program))
+			record->unable = true;
+		break;
+	case OP_ZONE_CHECK:
+		*record_peek(8) = zone_check();
+		record_peek_done(8, 8);
+		break;
+	}
+}
+
+static void run_program(const struct program *program)
+{
+	const u64 *at = program->ops;
+	struct op op;
+
+	record_begin(program->ident);
+	not_placed = false;
+	for (u32 i = 0; i < program->n_ops && !record->unable; i++, at += op.words) {
+		op = op_at(at);
+		record->tick++;
+		if (op.code == OP_SYSCALL && call_poisons(op.word))
+			record->unable = true;
+		else
+			run_op(program, &op, i + 1 == program->n_ops);
+	}
+	remote_finish();
+}
+
+/* False when the process cannot be made as new: something in it is sealed. */
+static bool reset(void)
+{
+	long err = sys(SYS_munmap, LOWEST_ADDRESS, ZONE_BASE - LOWEST_ADDRESS);
+
+	calls_end();
+	zone_reset();
+	return !err;
+}
+
+/* Run programs until all are done, or until a fresh process is needed. */
+_Noreturn void child_main(const struct program *programs, u32 count)
+{
+	child_open_proc();
+	remote_open_self();
+	for (u32 i = 0; i < count; i++) {
+		run_program(&programs[i]);
+		if (!record_finish(STATUS_DONE, 0, 0))
+			complain("the outcome of program %lu does not fit into the ring",
+				 (unsigned long)programs[i].ident);
+		record->finished = i + 1;
+		if (i + 1 < count && !reset())
+			break;
+	}
+	for (;;)
+		sys(SYS_exit_group, 0);
+}

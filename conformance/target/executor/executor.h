@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the files of the executor share.
+ *
+ * One server process (main.c, batch.c) reads doorbells and forks children;
+ * a child (child.c) runs programs, one op after the other, and leaves each
+ * outcome in the ring. After the fork a child allocates no memory and calls
+ * nothing in the C library that might.
+ */
+#ifndef MADVET_EXECUTOR_H
+#define MADVET_EXECUTOR_H
+
+#include <errno.h>
+#include <sys/types.h>
+
+#include "generated/wire.h"
+#include "sys.h"
+
+#define PROTOCOL_VERSION 1
+#define HELLO_BPF 1 /* the BPF reader of VmFlags works */
+#define PROGRAMS_PER_CHILD 64
+#define DEADLINE_MS 2000
+
+#define EXIT_USAGE 2
+#define EXIT_HARNESS 3
+
+struct options {
+	int ring_fd;
+	size_t ring_bytes;
+	const char *tmp; /* folder for files on disk */
+	bool shim; /* RANGES calls shim.c, not the kernel */
+	bool no_bpf;
+	bool poison; /* let MADV_HWPOISON and MADV_SOFT_OFFLINE through: guests */
+	int mutant; /* fault switched on in the shim, 0 for none */
+	unsigned int deadline_ms;
+};
+
+extern struct options options;
+
+/* decode.c: the words of one program */
+
+struct program {
+	u64 ident;
+	u32 observe;
+	u32 arena_pages;
+	u32 n_ops;
+	u32 n_words; /* of the whole record */
+	const u64 *ops;
+};
+
+struct op {
+	u32 code;
+	u32 words; /* including the head */
+	u32 argument;
+	const u64 *word; /* the words after the head */
+};
+
+struct op op_at(const u64 *head);
+const char *program_decode(const u64 *words, size_t n_words, struct program *program);
+
+/*
+ * record.c: the outcome in the making, in memory that the server shares with
+ * its children, so that what a child saw outlives the child.
+ */
+
+#define RECORD_RESULTS 65535
+#define RECORD_PEEK_WORDS (1u << 17)
+#define RECORD_SNAPSHOT_WORDS (1u << 19)
+#define RECORD_OUTSIDE_WORDS (1u << 12)
+
+struct record {
+	volatile u64 tick; /* moves with every op: the server's sign of life */
+	volatile u32 finished; /* programs of this child with an outcome */
+	u8 *out; /* this batch's part of the ring */
+	u64 out_size, out_used; /* bytes */
+
+	u64 ident;
+	u32 n_results, n_peeks, n_snapshots, n_outside;
+	u32 peek_words, snapshot_words;
+	bool unable; /* something the program needs is lacking: NOT_RUN */
+	volatile u32 remote_wanted; /* futex: 1 when the second process is to look */
+	s64 results[RECORD_RESULTS];
+	u64 peeks[RECORD_PEEK_WORDS];
+	u64 snapshots[RECORD_SNAPSHOT_WORDS];
+	u64 outside[RECORD_OUTSIDE_WORDS];
+};
+
+extern struct record *record;
+
+void record_create(void);
+void record_begin(u64 ident);
+void record_result(s64 result);
+u64 *record_peek(u32 bytes);
+void record_peek_done(u32 bytes, u32 readable);
+u32 record_step(void);
+bool record_finish(u32 status, u32 signal, u32 step);
+
+/* batch.c: the server's side of a batch */
+
+int batch_run(const u8 *in, u64 in_bytes, u32 count, u8 *out, u64 out_size, u64 *out_used);
+
+/* child.c: the process that runs programs */
+
+_Noreturn void child_main(const struct program *programs, u32 count);
+void child_open_proc(void);
+pid_t fork_raw(int *pidfd);
+void die_with_parent(pid_t parent);
+_Noreturn void child_fail(const char *what, long err);
+
+/* calls.c: ops that make system calls */
+
+void calls_end(void);
+s64 call_syscall(const u64 *word);
+s64 call_ranges(u64 ctl);
+s64 call_uffd(u64 start, u64 length, bool wp);
+s64 call_clear_soft_dirty(void);
+s64 call_move_vvar(u64 address);
+s64 call_map_secret(u64 start, u64 length, u64 prot, bool shared);
+bool call_poisons(const u64 *word);
+void vvar_find(void);
+
+/* zone.c: memory for control structs */
+
+void zone_create(void);
+void zone_open(void);
+void zone_close(void);
+bool zone_poke(u64 address, u32 bytes, const u64 *data);
+void zone_peek(u64 address, u32 bytes);
+u64 zone_check(void);
+void zone_reset(void);
+const u8 *arena_mask(u32 page);
+
+/* touch.c: access to memory that may fault */
+
+void fault_init(void);
+s64 touch_pages(u32 page, u32 pages, bool write, u32 serial);
+u32 guarded_load(void *to, u64 from, u32 bytes);
+bool guarded_store(u64 to, const void *from, u32 bytes);
+bool guarded_content(u64 address, const u8 *mask, u64 *content);
+
+/* snapshot_vmas.c, bpf_vmas.c, snapshot_pages.c */
+
+struct subject {
+	pid_t pid; /* 0: this process */
+	int smaps, pagemap; /* descriptors of its files in /proc */
+};
+
+struct vma { /* as on the wire */
+	u64 start, end, flags, pgoff;
+};
+
+#define PGOFF_FILE (1UL << 63)
+
+void vmas_init(void);
+long smaps_read(int fd, u64 low, u64 high, struct vma *vmas, u32 max);
+long bpf_read(u64 low, u64 high, struct vma *vmas, u32 max);
+long vmas_read(const struct subject *subject, bool smaps, struct vma *vmas, u32 max);
+bool bpf_works(void);
+void pages_init(int pagemap);
+long pages_read(const struct subject *subject, u64 *pages, u32 n_pages,
+		const struct vma *vmas, u32 n_vmas, bool read_all);
+
+/* snapshot.c: one snapshot into the record */
+
+void snapshot_take(const struct subject *subject, const struct program *program, u32 step,
+		   bool child, bool last);
+extern struct subject myself;
+
+/* files.c: file slots */
+
+void files_create(void);
+void files_group(void);
+bool files_prepare(const struct program *program);
+bool files_use(u32 slot, u32 backing, u32 pages);
+void files_mapped(s64 fd, bool shared);
+void files_sealed(s64 fd);
+
+/* remote.c: other processes and their descriptors */
+
+void remote_create(void);
+void remote_open_self(void);
+s64 remote_fork_snapshot(const struct program *program);
+bool remote_start(const struct program *program);
+void remote_finish(void);
+
+/* main.c */
+
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

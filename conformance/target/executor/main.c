@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The executor: runs programs of program/wire.py on this kernel.
+ *
+ * The ring is a memfd in four equal parts: programs 0 and 1, outcomes 0 and 1.
+ * A doorbell on standard input names a part, its bytes and its programs; the
+ * reply on standard output says the same of the outcomes.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "executor.h"
+#include "facts.h"
+#include "shim_call.h"
+
+struct options options = { .ring_fd = -1, .tmp = "/tmp", .deadline_ms = DEADLINE_MS };
+
+struct doorbell {
+	u64 part, bytes, count;
+};
+
+/* One line on standard error, in one write, without the heap: children use it, too. */
+static void say(const char *format, va_list list)
+{
+	char line[512] = "executor: ";
+	int used = strlen(line);
+
+	used += vsnprintf(line + used, sizeof(line) - used - 1, format, list);
+	if (used > (int)sizeof(line) - 2)
+		used = sizeof(line) - 2;
+	line[used] = '\n';
+	if (write(STDERR_FILENO, line, used + 1) < 0)
+		return; /* there is nobody to tell */
+}
+
+void complain(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	say(format, list);
+	va_end(list);
+}
+
+void fail(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	say(format, list);
+	va_end(list);
+	_exit(EXIT_HARNESS);
+}
+
+static bool read_doorbell(struct doorbell *bell)
+{
+	size_t got = 0;
+
+	while (got < sizeof(*bell)) {
+		ssize_t part = read(STDIN_FILENO, (u8 *)bell + got, sizeof(*bell) - got);
+
+		if (!part && !got)
+			return false;
+		if (!part)
+			fail("standard input ended inside a doorbell");
+		if (part < 0 && errno != EINTR)
+			fail("cannot read standard input: %m");
+		if (part > 0)
+			got += part;
+	}
+	return true;
+}
+
+static void reply(u64 part, u64 bytes, u64 count)
+{
+	struct doorbell bell = { part, bytes, count };
+
+	if (write(STDOUT_FILENO, &bell, sizeof(bell)) != sizeof(bell))
+		fail("cannot write a reply: %m");
+}
+
+static u8 *map_ring(void)
+{
+	struct stat stat;
+	u8 *ring;
+
+	if (options.ring_fd < 0 || !options.ring_bytes || options.ring_bytes % (4 * PAGE))
+		fail("--ring and --ring-bytes (a multiple of four pages) are needed");
+	if (fstat(options.ring_fd, &stat) || (size_t)stat.st_size < options.ring_bytes)
+		fail("the ring is no file of %zu bytes", options.ring_bytes);
+	ring = mmap(NULL, options.ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    options.ring_fd, 0);
+	if (ring == MAP_FAILED)
+		fail("cannot map the ring: %m");
+	close(options.ring_fd);
+	return ring;
+}
+
+/* Everything that children inherit. */
+void prepare(void)
+{
+	if (sysconf(_SC_PAGESIZE) != PAGE)
+		fail("base pages are not of %d bytes", PAGE);
+	record_create();
+	zone_create();
+	fault_init();
+	vmas_init();
+	vvar_find();
+	remote_create();
+	files_create();
+	child_open_proc();
+	pages_init(myself.pagemap);
+	if (options.mutant && !shim_set_mutant)
+		fail("this build has no mutants");
+	if (options.mutant)
+		shim_set_mutant(options.mutant);
+}
+
+static int serve(void)
+{
+	u8 *ring = map_ring();
+	u64 quarter = options.ring_bytes / 4;
+	struct doorbell bell;
+	u64 used;
+
+	prepare();
+	reply(PROTOCOL_VERSION, bpf_works() ? HELLO_BPF : 0, 0);
+	while (read_doorbell(&bell)) {
+		if (bell.part > 1 || bell.bytes > quarter || bell.bytes % 8)
+			fail("a doorbell names no part of the ring");
+		if (batch_run(ring + bell.part * quarter, bell.bytes, bell.count,
+			      ring + (2 + bell.part) * quarter, quarter, &used))
+			fail("%lu programs are too many for the ring", (unsigned long)bell.count);
+		reply(bell.part, used, bell.count);
+	}
+	return 0;
+}
+
+static u64 number(const char *option, const char *text)
+{
+	char *end;
+	u64 value;
+
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (errno || *end || end == text || *text == '-') {
+		complain("%s takes a number, not \"%s\"", option, text);
+		exit(EXIT_USAGE);
+	}
+	return value;
+}
+
+enum { RING = 256, RING_BYTES, TMP, SHIM, MUTANT, NO_BPF, DEADLINE, POISON, FACTS };
+
+static const struct option long_options[] = {
+	{ "ring", required_argument, NULL, RING },
+	{ "ring-bytes", required_argument, NULL, RING_BYTES },
+	{ "tmp", required_argument, NULL, TMP },
+	{ "shim", no_argument, NULL, SHIM },
+	{ "mutant", required_argument, NULL, MUTANT },
+	{ "no-bpf", no_argument, NULL, NO_BPF },
+	{ "deadline-ms", required_argument, NULL, DEADLINE },
+	{ "poison", no_argument, NULL, POISON },
+	{ "facts", no_argument, NULL, FACTS },
+	{ NULL, 0, NULL, 0 },
+};
+
+int main(int argc, char **argv)
+{
+	int mode = 0, option;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (option) {
+		case RING:
+			options.ring_fd = number("--ring", optarg);
+			break;
+		case RING_BYTES:
+			options.ring_bytes = number("--ring-bytes", optarg);
+			break;
+		case TMP:
+			options.tmp = optarg;
+			break;
+		case SHIM:
+			options.shim = true;
+			break;
+		case MUTANT:
+			options.mutant = number("--mutant", optarg);
+			break;
+		case NO_BPF:
+			options.no_bpf = true;
+			break;
+		case DEADLINE:
+			options.deadline_ms = number("--deadline-ms", optarg);
+			break;
+		case POISON:
+			options.poison = true;
+			break;
+		case FACTS:
+			mode = option;
+			break;
+		default:
+			return EXIT_USAGE; /* getopt has said why */
+		}
+	}
+	if (optind < argc) {
+		complain("no argument is expected: \"%s\"", argv[optind]);
+		return EXIT_USAGE;
+	}
+	if (mode == FACTS) {
+		struct ground ground = { options.tmp, options.shim };
+
+		return facts_main(&ground);
+	}
+	return serve();
+}
