@@ -1,0 +1,295 @@
+"""What a call could reach: the safety rules that keep a program inside its arena.
+
+Struct bytes are read as the kernel would read them, whatever the program calls them: a MULTI
+struct whose type says SINGLE is judged as the single range that the kernel sees. Calls that
+are refused before any effect may name anything but what would be lethal if a faulty kernel
+let it pass: memory poisoning on a host, and holes punched in memory shared with the executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from conformance.abi import control_v1 as v1
+from conformance.abi.advice import BY_NAME, BY_VALUE, Family
+from conformance.abi.codec import unpack_struct
+from conformance.program import places as p
+from conformance.program.call import MadviseRanges, ProcessMadvise
+from conformance.program.control_memory import (
+    CONTROL_SIZE,
+    LP64,
+    MASK64,
+    PER_RANGE_SIZE,
+    RANGE_SIZE,
+    STATS_SIZE,
+    Poke,
+    pokes_of,
+)
+from conformance.program.text_places import PIDFDS, address_text, length_text
+
+PAGE: Final = p.PAGE
+IOVEC_SIZE: Final = 16
+ZONE_RO_WRITE_END: Final = p.ZONE_RO_WRITE_BASE + p.ZONE_RO_PAGES * PAGE
+ARENA: Final = (p.ARENA_BASE, p.ARENA_END_MAX)
+ZONES: Final = ((p.ZONE_BASE, p.ZONE_END), (p.ZONE_RO_BASE, p.ZONE_RO_END))
+EXECUTOR: Final = (
+    (p.ZONE_RO_WRITE_BASE, ZONE_RO_WRITE_END),
+    (p.EXECUTOR_BASE, p.TASK_SIZE),
+)
+NEVER_MAPPED: Final = (
+    (0, p.ARENA_BASE),
+    (p.ARENA_END_MAX, p.ZONE_BASE),
+    (ZONE_RO_WRITE_END, p.EXECUTOR_BASE),
+)
+POISON_ADVICES: Final = frozenset(
+    row.value for row in BY_VALUE.values() if row.family is Family.POISON
+)
+REMOVE: Final = BY_NAME["REMOVE"].value
+LIVE_PIDFDS: Final = frozenset(
+    PIDFDS[name] for name in ("self", "remote", "PIDFD_SELF", "PIDFD_SELF_THREAD_GROUP")
+)
+FDS_NEVER_OPEN: Final = 1024  # the executor opens none from here on
+
+
+class Danger(NamedTuple):
+    """What is wrong with a step, and which key of its text says so."""
+
+    key: str
+    what: str
+
+
+class Seen(NamedTuple):
+    """Bytes as the kernel would read them. known: the program alone decides all of them."""
+
+    data: bytes
+    known: bool
+
+
+class CallMemory:
+    """The caller's memory just before a call, as far as the program alone decides it."""
+
+    def __init__(self, pokes: Iterable[Poke]) -> None:
+        self._pokes = tuple(pokes)
+
+    def read(self, at: int, size: int) -> Seen | None:
+        """The bytes at an address, or None where reading faults (EFAULT)."""
+        if not any(first <= at and at + size <= after for first, after in (ARENA, *ZONES)):
+            return None
+        # The zones hold poison between structs; what the arena holds, earlier steps decide.
+        in_arena = ARENA[0] <= at < ARENA[1]
+        data = bytearray([0 if in_arena else p.ZONE_POISON]) * size
+        known = bytearray([not in_arena]) * size
+        for poke in self._pokes:
+            first = max(at, poke.at)
+            after = min(at + size, poke.at + len(poke.data))
+            if first < after:
+                data[first - at : after - at] = poke.data[first - poke.at : after - poke.at]
+                known[first - at : after - at] = b"\1" * (after - first)
+        return Seen(bytes(data), all(known))
+
+
+def pidfd_danger(pidfd: int) -> Iterator[Danger]:
+    """Only descriptors whose meaning is fixed: others may be the executor's own."""
+    if pidfd not in PIDFDS.values() and 0 <= pidfd < FDS_NEVER_OPEN:
+        names = ", ".join(PIDFDS)
+        yield Danger(
+            "pidfd", f"is {pidfd}, allowed: {names}, a negative number, or {FDS_NEVER_OPEN} and up"
+        )
+
+
+def range_danger(
+    key: str, start: int, length: int, advice: int, whole: bool, guest: bool
+) -> Iterator[Danger]:
+    """One range with one advice. What fails with EINVAL, or is empty, reaches nothing."""
+    span = spanned(start, length)
+    if span is None:
+        return
+    first, after = span
+    number = advice & 0xFFFF_FFFF
+    words = f"{address_text(first)} .. {address_text(after)}"
+    if number in POISON_ADVICES and not guest and not _inside(first, after, NEVER_MAPPED):
+        yield Danger(
+            key,
+            f"{BY_VALUE[number].name} of {words} could poison memory of this machine; outside a "
+            "guest it may name only addresses below the arena, or around unmapped, or no length",
+        )
+    if _overlaps(first, after, (*ZONES, *EXECUTOR)):
+        if number == REMOVE:
+            yield Danger(key, f"REMOVE of {words} reaches memory that the executor shares")
+        elif not whole:
+            yield Danger(
+                key,
+                f"{words} reaches the zones or the executor's own memory; a program that means "
+                "it says whole = true",
+            )
+
+
+def spanned(start: int, length: int) -> tuple[int, int] | None:
+    """[first, after) of the pages that a range covers, or None if the kernel refuses it before
+    any effect, or it is empty. Source: check_input_range()."""
+    start &= MASK64
+    rounded = (length + PAGE - 1) // PAGE * PAGE & MASK64
+    after = start + rounded
+    if start % PAGE or not rounded or after > MASK64:
+        return None
+    return start, after
+
+
+def process_madvise_danger(step: ProcessMadvise, whole: bool, guest: bool) -> Iterator[Danger]:
+    """A process_madvise() call: its pidfd, where its vector lies, and each range in it."""
+    yield from pidfd_danger(step.pidfd)
+    count = len(step.vec) if step.count is None else step.count
+    if count > v1.COUNT_MAX:
+        return  # EINVAL, and the vector is not read
+    size = count * IOVEC_SIZE
+    yield from _struct_danger("vec_at", step.vec_at, size)
+    seen = CallMemory(pokes_of(step)).read(step.vec_at, size)
+    if seen is None:
+        return
+    if not seen.known:
+        yield Danger(
+            "count", f"is {count}: in the arena, nobody knows what follows the vector's elements"
+        )
+    for at in range(0, size, IOVEC_SIZE):
+        start, length = _word(seen.data, at), _word(seen.data, at + 8)
+        if length >> 63:  # negative as a ssize_t: EINVAL for the whole call
+            return
+    for at in range(0, size, IOVEC_SIZE):
+        start, length = _word(seen.data, at), _word(seen.data, at + 8)
+        yield from range_danger("vec", start, length, step.advice, whole, guest)
+
+
+def madvise_ranges_danger(step: MadviseRanges, whole: bool, guest: bool) -> Iterator[Danger]:
+    """A madvise_ranges() call: where its structs lie, and what their bytes say."""
+    for key in ("ctl_at", "array_at", "stats_at", "per_range_at"):
+        yield from _struct_danger(key, getattr(step, key), 1)
+    yield from _struct_danger("ctl_at", step.ctl_at, CONTROL_SIZE)
+    memory = CallMemory(pokes_of(step))
+    seen = memory.read(step.ctl_at, CONTROL_SIZE)
+    if seen is None:
+        return  # EFAULT
+    version = memory.read(step.ctl_at, 4)
+    if not seen.known:
+        if version is None or not version.known or _is_version(version.data):
+            yield Danger(
+                "raw", f"must be {CONTROL_SIZE} bytes in the arena: what follows it is not known"
+            )
+        return
+    yield from _control_danger(unpack_struct(v1.CONTROL, seen.data), seen, memory, whole, guest)
+
+
+def _control_danger(
+    control: dict[str, int], seen: Seen, memory: CallMemory, whole: bool, guest: bool
+) -> Iterator[Danger]:
+    refused = _refused(control, seen.data)
+    count = 1
+    if control["is_remote"]:
+        yield from pidfd_danger(control["pidfd"])
+    if control["type"] == v1.TYPE_SINGLE:
+        yield from range_danger(
+            "range", control["range.addr"], control["range.size"], control["range.advice"],
+            whole or refused, guest,
+        )  # fmt: skip
+    elif control["type"] == v1.TYPE_MULTI:
+        count = control["ranges.count"]
+        yield from _array_danger(control["ranges.arr"], count, memory, whole, refused, guest)
+    elif control["type"] == v1.TYPE_ALL:
+        yield from _all_danger(control, whole, refused, guest)
+    if not refused and control["stats"]:
+        yield from _output_danger(control["stats"], count, memory)
+
+
+def _refused(control: dict[str, int], data: bytes) -> bool:
+    """Does validation refuse this control struct, before it looks at ranges? (SPEC 1.2, 1.3)"""
+    last = v1.CONTROL.offset("is_remote", LP64)
+    if (
+        control["version"] != v1.VERSION
+        or control["type"] not in (v1.TYPE_SINGLE, v1.TYPE_MULTI, v1.TYPE_ALL)
+        or data[last] & ~v1.FLAGS_KNOWN
+        or any(data[last + 1 :])
+    ):
+        return True
+    if control["type"] == v1.TYPE_MULTI:
+        return control["ranges.count"] > v1.COUNT_MAX
+    return False
+
+
+def _array_danger(
+    array: int, count: int, memory: CallMemory, whole: bool, refused: bool, guest: bool
+) -> Iterator[Danger]:
+    if count > v1.COUNT_MAX:
+        return
+    size = count * RANGE_SIZE
+    if not refused:
+        yield from _struct_danger("array_at", array, size)
+    seen = memory.read(array, size)
+    if seen is None:
+        return
+    if not seen.known and not refused:
+        yield Danger(
+            "count", f"is {count}: in the arena, nobody knows what follows the array's elements"
+        )
+    for at in range(0, size, RANGE_SIZE):
+        element = unpack_struct(v1.RANGE, seen.data[at : at + RANGE_SIZE])
+        yield from range_danger(
+            "ranges", element["addr"], element["size"], element["advice"], whole or refused, guest
+        )
+
+
+def _all_danger(
+    control: dict[str, int], whole: bool, refused: bool, guest: bool
+) -> Iterator[Danger]:
+    """ALL reaches every mapping of the process, the executor's among them."""
+    row = BY_VALUE.get(control["all.advice"])
+    if row is not None and row.value in POISON_ADVICES and not guest:
+        yield Danger("advice", f"{row.name} of a whole process is for guests only")
+    if row is not None and row.value == REMOVE:
+        yield Danger("advice", "REMOVE of a whole process reaches memory the executor shares")
+    refused = (
+        refused
+        or row is None
+        or not row.whole
+        or control["all.set_default"] > 1
+        or bool(control["all.set_default"] and (not row.default or control["is_remote"]))
+        or bool(control["single_mapping_only"] or control["stop_on_gap"])
+        or bool(control["is_remote"] and control["pidfd"] not in LIVE_PIDFDS)
+    )
+    if not refused and not whole:
+        yield Danger(
+            "type", "all acts on the whole process; a program that means it says whole = true"
+        )
+
+
+def _output_danger(stats: int, count: int, memory: CallMemory) -> Iterator[Danger]:
+    yield from _struct_danger("stats_at", stats, STATS_SIZE)
+    if memory.read(stats, STATS_SIZE) is None:
+        return
+    pointer = memory.read(stats + v1.STATS.offset("per_range_stats", LP64), 8)
+    if pointer is None or not pointer.known:
+        yield Danger("raw", "its stats pointer leads to arena bytes that are not known")
+        return
+    at = _word(pointer.data, 0)
+    if at:
+        yield from _struct_danger("per_range_at", at, max(1, count) * PER_RANGE_SIZE)
+
+
+def _struct_danger(key: str, at: int, size: int) -> Iterator[Danger]:
+    if _overlaps(at, at + size, EXECUTOR):
+        yield Danger(key, f"{address_text(at)} + {length_text(size)} is the executor's own memory")
+
+
+def _is_version(data: bytes) -> bool:
+    return int.from_bytes(data, "little") == v1.VERSION
+
+
+def _word(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 8], "little")
+
+
+def _overlaps(first: int, after: int, areas: Iterable[tuple[int, int]]) -> bool:
+    return any(first < area[1] and area[0] < after for area in areas)
+
+
+def _inside(first: int, after: int, areas: Iterable[tuple[int, int]]) -> bool:
+    return any(area[0] <= first and after <= area[1] for area in areas)
