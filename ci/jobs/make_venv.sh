@@ -72,5 +72,5 @@ if [ -e "$venv" ] && ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
 fi
 [ -e "$venv" ] || "$python" -m venv "$venv"
 say "installing into $venv ($("$venv/bin/python" -V))"
-"$venv/bin/python" -m pip --quiet --disable-pip-version-check install \
+"$venv/bin/python" -m pip -qq --disable-pip-version-check install \
     -e "$checkout[test,lint,compiled]" </dev/null
