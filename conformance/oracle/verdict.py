@@ -38,7 +38,8 @@ class Difference(msgspec.Struct, frozen=True):
     step: index into setup() + steps. field: what differs, as a class that holds no address,
     size or page number ("result", "stats.nr_gaps", "vma.flags+hg", "page.content"). kernel,
     model: the two values in words. words: the whole difference, for a person. requirement:
-    the id of the rule that is broken, "" when nothing decides.
+    the id of the rule that is broken. page: the first arena page that is different, -1 where
+    the difference is not one of pages.
     """
 
     step: int
@@ -46,7 +47,8 @@ class Difference(msgspec.Struct, frozen=True):
     kernel: str
     model: str
     words: str
-    requirement: str = ""
+    requirement: str
+    page: int = -1
 
 
 class Verdict(msgspec.Struct, frozen=True):

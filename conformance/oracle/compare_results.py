@@ -1,0 +1,182 @@
+"""Differences in what calls return and in the bytes they leave in structs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from conformance.abi import control_v1 as v1
+from conformance.abi.layout import StructLayout
+from conformance.abi.scalars import DataModel
+from conformance.model.prediction import Prediction
+from conformance.oracle.explain import Steps, address_words, result_class, result_words
+from conformance.oracle.verdict import Difference
+from conformance.program import call as c
+from conformance.program.control_memory import PER_RANGE_SIZE, Poke, pokes_of
+from conformance.program.places import ARENA_BASE, ARENA_END_MAX
+from conformance.spec.cite import cite
+
+LP64: Final = DataModel.LP64
+
+# The rule behind each member of the stats.
+STATS_RULES: Final[dict[str, str]] = {
+    "nr_mappings_advised": "stats-advised",
+    "nr_pages_advised": "stats-advised",
+    "nr_mappings_skipped": "stats-skipped",
+    "nr_pages_skipped": "stats-skipped",
+    "nr_gaps": "gap-counted",
+    "per_range_stats": "stats-per-range",
+    "err": "stats-first-error",
+    "failed_address": "stats-first-error",
+    "offset": "stats-first-error",
+}
+ADDRESSES: Final = frozenset({"failed_address", "per_range_stats", "range.addr"})
+
+
+def compare_result(steps: Steps, step: int, seen: int, prediction: Prediction) -> Difference | None:
+    """The difference of one step's result, or None: equal, an alternative, or left open."""
+    expected = prediction.results[step]
+    if seen == expected or step in prediction.unspecified:
+        return None
+    alternatives = prediction.alternatives.get(step, ())
+    if any(alternative.value == seen for alternative in alternatives):
+        return None
+    call = steps.all[step]
+    kernel, model = result_words(call, seen), result_words(call, expected)
+    for alternative in alternatives:
+        model += f" or {result_words(call, alternative.value)}"
+    field = f"result.{result_class(call, seen)}-not-{result_class(call, expected)}"
+    rule = prediction.requirements[step]
+    words = f"{steps.words(step)}: kernel {kernel}, model {model} ({rule})"
+    return Difference(step, field, kernel, model, words, rule)
+
+
+def compare_peeks(
+    steps: Steps,
+    step: int,
+    first: int,
+    after: int,
+    seen: Sequence[bytes],
+    prediction: Prediction,
+) -> list[Difference]:
+    """The differences in the bytes read back after one step: peeks [first, after)."""
+    out: list[Difference] = []
+    before: list[Poke] = []
+    call = steps.all[step]
+    if isinstance(call, c.MadviseRanges):
+        before = [p for p in pokes_of(call) if p.output or ARENA_BASE <= p.at < ARENA_END_MAX]
+    for index in range(first, min(after, len(seen))):
+        kernel, model = seen[index], prediction.peeks[index]
+        if kernel == model:
+            continue
+        name = prediction.peek_names[index]
+        poke = before[index - first].data if index - first < len(before) else b""
+        for part in _compare_struct(name, kernel, model, poke):
+            field, kernel_words, model_words, detail, rule = part
+            words = (
+                f"{steps.words(step)}: {detail}: kernel {kernel_words}, "
+                f"model {model_words} ({rule})"
+            )
+            out.append(Difference(step, field, kernel_words, model_words, words, rule))
+    return out
+
+
+# field, kernel, model, the field with its index, rule
+_Part = tuple[str, str, str, str, str]
+
+
+def _compare_struct(name: str, kernel: bytes, model: bytes, before: bytes) -> list[_Part]:
+    if name == "zone":
+        return [_zone(kernel, model)]
+    if len(kernel) != len(model):
+        readable = f"{len(kernel)} bytes readable", f"{len(model)} bytes readable"
+        return [(f"{name}.readable", *readable, name, cite("walk-as-madvise"))]
+    if name in ("ctl", "array"):
+        return _input(name, kernel, model, before)
+    if name == "stats":
+        return _output(name, v1.STATS, kernel, model, before, name)
+    out: list[_Part] = []
+    for at in range(0, len(model), PER_RANGE_SIZE):
+        end = at + PER_RANGE_SIZE
+        if kernel[at:end] != model[at:end]:
+            detail = f"{name}[{at // PER_RANGE_SIZE}]"
+            out += _output(
+                name, v1.RANGE_STATS, kernel[at:end], model[at:end], before[at:end], detail
+            )
+    return out
+
+
+def _zone(kernel: bytes, model: bytes) -> _Part:
+    seen, expected = (int.from_bytes(data, "little") for data in (kernel, model))
+    words = [
+        "nothing else changed" if not at else f"{address_words(at)} changed"
+        for at in (seen, expected)
+    ]
+    return "zone", words[0], words[1], "memory outside the structs", cite("abi-writes-confined")
+
+
+def _input(name: str, kernel: bytes, model: bytes, before: bytes) -> list[_Part]:
+    """The control struct and the array are the caller's: the call may not write them."""
+    rule = "abi-writes-confined" if model == before else "stats-single-fetch"
+    first = next(i for i in range(len(model)) if kernel[i] != model[i])
+    member = ""
+    if name == "ctl":
+        member = _member(v1.CONTROL, first) or "padding"
+    else:
+        member = _member(v1.RANGE, first % v1.RANGE.size(LP64)) or "padding"
+    detail = f"{name}, byte {first} ({member})"
+    values = f"{kernel[first]:#04x}", f"{model[first]:#04x}"
+    return [(f"{name}.{member}", *values, detail, cite(rule))]
+
+
+def _output(
+    name: str, layout: StructLayout, kernel: bytes, model: bytes, before: bytes, detail: str
+) -> list[_Part]:
+    """A struct that the call writes: first whether it did, then member by member, then holes."""
+    if kernel == before:
+        rule = "stats-when" if name == "stats" else "stats-per-range"
+        return [(f"{name}.unwritten", "as before the call", "written", detail, cite(rule))]
+    if model == before:
+        rule = "stats-when" if name == "stats" else "stats-per-range"
+        return [(f"{name}.written", "written", "as before the call", detail, cite(rule))]
+    out: list[_Part] = []
+    covered: set[int] = set()
+    for placed in layout.placed(LP64):
+        span = range(placed.offset, placed.offset + placed.size)
+        covered.update(span)
+        if placed.offset + placed.size > len(model):
+            continue
+        values = [
+            int.from_bytes(data[span.start : span.stop], "little", signed=placed.signed)
+            for data in (kernel, model)
+        ]
+        if values[0] == values[1]:
+            continue
+        words = [address_words(v) if placed.path in ADDRESSES else str(v) for v in values]
+        rule = STATS_RULES[placed.path] if name == "stats" else "stats-per-range"
+        out.append((f"{name}.{placed.path}", words[0], words[1], f"{detail}.{placed.path}", rule))
+    return out + _padding(name, kernel, model, before, covered, detail)
+
+
+def _padding(
+    name: str, kernel: bytes, model: bytes, before: bytes, covered: set[int], detail: str
+) -> list[_Part]:
+    """Holes must be zero. What was there before may have been left; anything else has come
+    from the kernel's own memory."""
+    wrong = [i for i in range(len(model)) if i not in covered and kernel[i] != model[i]]
+    if not wrong:
+        return []
+    leaked = [i for i in wrong if kernel[i] and kernel[i] != before[i]]
+    first = (leaked or wrong)[0]
+    what = f"{detail}, padding byte {first}"
+    values = f"{kernel[first]:#04x}", f"{model[first]:#04x}"
+    field = f"{name}.leak" if leaked else f"{name}.padding"
+    return [(field, *values, what, cite("abi-writes-confined"))]
+
+
+def _member(layout: StructLayout, offset: int) -> str:
+    """The first member that covers a byte, or "" for a hole."""
+    for placed in layout.placed(LP64):
+        if placed.offset <= offset < placed.offset + placed.size:
+            return placed.path
+    return ""
