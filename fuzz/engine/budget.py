@@ -1,0 +1,55 @@
+"""Budget: what a campaign was asked for, and when it has had enough."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import msgspec
+
+from conformance.program.call import SURFACES
+
+SEED_MAX: Final = (1 << 64) - 1
+CANARY_ONE_IN: Final = 5000  # calls; a few findings a second
+
+
+class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides which programs a campaign runs, and how.
+
+    targets: names for registry.open_target(); programs are dealt to them in turn. surfaces:
+    names of call.SURFACES; advices: values to prefer, empty for all. programs, seconds: stop
+    after either; both None means until interrupted. workers: processes, one CPU each.
+    canary: corrupt one call in this many, 0 for none. shrink: reduce findings.
+    """
+
+    targets: tuple[str, ...]
+    seed: int
+    workers: int
+    surfaces: tuple[str, ...] = tuple(SURFACES)
+    advices: tuple[int, ...] = ()
+    programs: int | None = None
+    seconds: float | None = None
+    canary: int = 0
+    shrink: bool = True
+
+
+class Clock:
+    """Seconds since the start, and whether the time is up. Monotonic."""
+
+    def __init__(self, seconds_max: float | None) -> None:
+        self._start = time.monotonic()
+        self._seconds_max = seconds_max
+
+    def elapsed(self) -> float:
+        """Seconds since the clock was made."""
+        return time.monotonic() - self._start
+
+    def is_up(self) -> bool:
+        """Has the time passed? Never without a limit."""
+        return self._seconds_max is not None and self.elapsed() >= self._seconds_max
+
+    def left(self, most: float) -> float:
+        """Seconds to wait for something else: at most `most`, and not beyond the end."""
+        if self._seconds_max is None:
+            return most
+        return min(most, max(0.0, self._seconds_max - self.elapsed()))

@@ -1,0 +1,148 @@
+"""Statistics: what a campaign did, as counters that add up over batches, workers and targets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from conformance.abi.advice import BY_VALUE
+from conformance.program.call import Madvise, MadviseRanges, ProcessMadvise, Step
+from conformance.program.control_struct import All, ControlBytes, Multi, Single
+from conformance.program.program import Program
+
+_SIGN: Final = 1 << 31
+_INT: Final = (1 << 32) - 1
+OTHER: Final = "unknown value"
+RAW: Final = "raw bytes"
+NO_RANGES: Final = "no range"
+HARNESS_ERRORS_MAX: Final = 20  # kept word for word; all are counted in verdicts
+
+
+class Tally(msgspec.Struct):
+    """Counters of one target.
+
+    programs: that were run and judged, skipped or could not be; each is in exactly one entry
+    of `verdicts`. steps: of those programs, without the setup; surfaces, advices: of the steps
+    that are calls of the three surfaces (a MULTI call counts for its first range's advice).
+    unspecified: steps whose result the model left open or did not reach. known: by ledger
+    entry; skipped: by reason. not_reproduced: mismatches that a run alone did not show again.
+    samples: programs looked at in more than the usual way, by the name of the way.
+    findings: confirmed mismatches by identity. harness_errors: the first few, in words.
+    """
+
+    programs: int = 0
+    steps: int = 0
+    unspecified: int = 0
+    not_reproduced: int = 0
+    verdicts: dict[str, int] = msgspec.field(default_factory=dict)
+    surfaces: dict[str, int] = msgspec.field(default_factory=dict)
+    advices: dict[str, int] = msgspec.field(default_factory=dict)
+    known: dict[str, int] = msgspec.field(default_factory=dict)
+    skipped: dict[str, int] = msgspec.field(default_factory=dict)
+    unspecified_reasons: dict[str, int] = msgspec.field(default_factory=dict)
+    samples: dict[str, int] = msgspec.field(default_factory=dict)
+    findings: dict[str, int] = msgspec.field(default_factory=dict)
+    harness_errors: list[str] = msgspec.field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Add another tally's counters to this one's."""
+        self.programs += other.programs
+        self.steps += other.steps
+        self.unspecified += other.unspecified
+        self.not_reproduced += other.not_reproduced
+        for mine, theirs in (
+            (self.verdicts, other.verdicts),
+            (self.surfaces, other.surfaces),
+            (self.advices, other.advices),
+            (self.known, other.known),
+            (self.skipped, other.skipped),
+            (self.unspecified_reasons, other.unspecified_reasons),
+            (self.samples, other.samples),
+            (self.findings, other.findings),
+        ):
+            for key, count in theirs.items():
+                mine[key] = mine.get(key, 0) + count
+        room = HARNESS_ERRORS_MAX - len(self.harness_errors)
+        self.harness_errors.extend(other.harness_errors[: max(0, room)])
+
+    def harness_error(self, reason: str) -> None:
+        """Keep what went wrong in words, as long as there is room."""
+        if len(self.harness_errors) < HARNESS_ERRORS_MAX:
+            self.harness_errors.append(reason)
+
+    @property
+    def unspecified_share(self) -> float:
+        """Which part of the steps was left open, 0..1."""
+        return self.unspecified / self.steps if self.steps else 0.0
+
+    def judged(self, verdict: str) -> int:
+        """Programs with this verdict."""
+        return self.verdicts.get(verdict, 0)
+
+
+def total(tallies: Sequence[Tally]) -> Tally:
+    """The sum of several tallies, as a new one."""
+    out = Tally()
+    for tally in tallies:
+        out.add(tally)
+    return out
+
+
+def count(counters: dict[str, int], key: str) -> None:
+    """One more of something."""
+    counters[key] = counters.get(key, 0) + 1
+
+
+class CallCensus:
+    """Counts calls by surface and advice, cheaply: it runs for every step of every program."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._calls: Counter[tuple[type, int | str]] = Counter()
+
+    def add(self, program: Program) -> None:
+        """Count the steps of a program."""
+        steps = program.steps
+        self.steps += len(steps)
+        calls = self._calls
+        for step in steps:
+            kind = type(step)
+            if kind is Madvise or kind is ProcessMadvise:
+                calls[kind, step.advice] += 1  # type: ignore[union-attr]
+            elif kind is MadviseRanges:
+                calls[kind, _advice_of_ranges(step)] += 1
+
+    def take(self, tally: Tally) -> None:
+        """Add what was counted to a tally, by name, and start again from zero."""
+        tally.steps += self.steps
+        for (kind, advice), count in self._calls.items():
+            surface = kind.__struct_config__.tag  # type: ignore[attr-defined]
+            tally.surfaces[surface] = tally.surfaces.get(surface, 0) + count
+            name = advice if isinstance(advice, str) else argument_name(advice)
+            tally.advices[name] = tally.advices.get(name, 0) + count
+        self.steps = 0
+        self._calls.clear()
+
+
+def argument_name(value: int) -> str:
+    """The name of an advice argument, which the kernel takes as a C int; OTHER for none."""
+    as_int = ((value & _INT) ^ _SIGN) - _SIGN
+    row = BY_VALUE.get(as_int)
+    return row.name if row else OTHER
+
+
+def _advice_of_ranges(step: Step) -> int | str:
+    assert isinstance(step, MadviseRanges)
+    control = step.control
+    if isinstance(control, ControlBytes):
+        return RAW
+    arm = control.arm
+    if isinstance(arm, Single):
+        return arm.range.advice
+    if isinstance(arm, All):
+        return arm.advice
+    assert isinstance(arm, Multi)
+    return arm.ranges[0].advice if arm.ranges else NO_RANGES
