@@ -18,7 +18,7 @@ VAGUE_NAMES: Final = frozenset(
     "util utils helper helpers common misc junk stuff tools lib base manager general shared".split()
 )
 # Headers that other rooms may include: both are generated, so they cannot drift.
-SHARED_HEADERS: Final = frozenset({"madvise_abi.h", "madvise_wire.h"})
+SHARED_HEADERS: Final = frozenset({"madvise_abi.h", "wire.h"})
 # Which file may import a driver library; tests may import any.
 DRIVERS: Final = {
     "hypothesis": "fuzz/generate/hypothesis_chooser.py",

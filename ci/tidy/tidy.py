@@ -44,5 +44,7 @@ def _files(root: Path) -> Iterator[Path]:
     yield from sorted(path for path in root.iterdir() if path.is_file())
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
-            if path.is_file() and not path.is_symlink() and not SKIPPED & set(path.parts):
+            inside = path.relative_to(root).parts[1:-1]
+            skipped = any(part in SKIPPED or part.startswith(".") for part in inside)
+            if path.is_file() and not path.is_symlink() and not skipped:
                 yield path
