@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from struct import unpack_from
+from struct import Struct
 from typing import Final
 
-from conformance.program.call import Fork
 from conformance.program.outcome import Outcome
 from conformance.program.program import Program
 from conformance.program.wire import Observe, encode
@@ -19,7 +18,7 @@ from conformance.target.limits import (
 )
 from conformance.target.target import TargetError
 
-_PROGRAM_HEAD: Final = "<4Q"
+_HEAD: Final = Struct("<4Q")  # of an encoded program
 
 
 class Submission:
@@ -63,19 +62,18 @@ class Batch:
 
 
 def outcome_bytes_max(program: Program, encoded: bytes, observe: Observe) -> int:
-    """No outcome of this program takes more bytes of the ring.
+    """No outcome of this program takes more bytes of the ring. Cheap rather than tight.
 
-    Snapshots: the last one or one for each step, one for each Fork, one of the remote
-    process. Read-back structs are no longer than the same structs among the encoded words.
+    Snapshots: the last one, one of the remote process, one for each step if asked for, and
+    one more for a step that is a Fork, as all may be. Read-back structs are no longer than the
+    same structs among the encoded words.
     """
-    _, _, flags, ops = unpack_from(_PROGRAM_HEAD, encoded)
-    steps = program.steps
-    snapshots = 2 + sum(type(step) is Fork for step in steps)
-    if observe & Observe.EACH_STEP:
-        snapshots += len(steps)
-    snapshot = 8 + SNAPSHOT_BYTES_PER_PAGE * int(flags >> 32)
-    outside = OUTSIDE_BYTES_MAX if program.whole else 0
-    return OUTCOME_HEAD_BYTES + len(encoded) + 16 * int(ops) + snapshots * snapshot + outside
+    _, _, flags, ops = _HEAD.unpack_from(encoded)
+    steps = len(program.steps)
+    snapshots = 2 + (2 * steps if observe & Observe.EACH_STEP else steps)
+    size: int = OUTCOME_HEAD_BYTES + len(encoded) + 16 * ops
+    size += snapshots * (8 + SNAPSHOT_BYTES_PER_PAGE * (flags >> 32))
+    return size + OUTSIDE_BYTES_MAX if program.whole else size
 
 
 def cut(
