@@ -26,6 +26,7 @@ from conformance.program.program import Program
 from conformance.program.wire import Observe, decode
 from conformance.target import limits
 from conformance.target.batches import Batch, Submission, cut
+from conformance.target.executor_build import ExecutorUnavailable, build_executor
 from conformance.target.executor_process import Answer, ExecutorLost, ExecutorProcess
 from conformance.target.facts import Probed, probe_facts
 from conformance.target.ring import PAIRS, Ring
@@ -235,6 +236,14 @@ def _blamed(lost: ExecutorLost, deaths: int) -> Outcome:
         signal=lost.signal,
         reason=f"{lost}, each of the {deaths} times that it ran this program alone",
     )
+
+
+def executor_path(*, mutants: bool = False) -> str:
+    """The executor, built if need be; mutants: the build with planted faults. TargetError."""
+    try:
+        return str(build_executor(mutants=mutants))
+    except ExecutorUnavailable as error:
+        raise TargetError(str(error)) from error
 
 
 def choose_tmp_root() -> Path:

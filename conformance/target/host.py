@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from conformance.target.executor_build import build_executor
-from conformance.target.executor_target import USUAL, ExecutorTarget, Options
+from conformance.target.executor_target import USUAL, ExecutorTarget, Options, executor_path
 
 
 def open_host(options: Options = USUAL) -> ExecutorTarget:
     """Builds the executor if need be. Raises TargetError."""
-    return ExecutorTarget("host", (str(build_executor()),), options)
+    return ExecutorTarget("host", [executor_path()], options)
