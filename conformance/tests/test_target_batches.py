@@ -27,7 +27,7 @@ def program(pages: int, steps: int) -> Program:
 PROGRAMS = st.lists(st.builds(program, st.integers(1, 64), st.integers(1, 8)), max_size=40)
 
 
-@given(PROGRAMS, st.integers(6000, 60_000))
+@given(PROGRAMS, st.integers(30_000, 150_000))
 def test_every_program_is_in_one_batch_that_fits(programs: list[Program], part: int) -> None:
     submission, batches = cut(programs, Observe(0), part)
     at = 0
