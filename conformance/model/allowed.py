@@ -23,6 +23,8 @@ REASONS: Final[dict[str, str]] = {
     "fault-around": "a read fault may map neighbouring pages that are in the page cache "
     "(do_fault_around)",
     "lazy-free": "after MADV_FREE a page reads as before or as zero until it is written again",
+    "droppable": "pages of MAP_DROPPABLE may be thrown away whenever memory is short",
+    "special-page": "what a page of [vvar] holds, and whether it is there, is the kernel's",
     "reclaim-may-drop": "PAGEOUT may unmap a page that can be read back, or leave it",
     "no-memory": "the kernel may run out of the memory that the call needs",
     "readahead": "WILLNEED only asks: pages may or may not have been read in",

@@ -22,7 +22,6 @@ def make_file(slot: int, spec: FileSlot, process: Process) -> File:
     """A file slot as the executor prepares it."""
     shmem = spec.backing is not Backing.DISK
     file = File(spec.backing.value, spec.pages, shmem)
-    file.own_area = not shmem
     if spec.backing is not Backing.MEMFD:
         file.fill(slot)
     if not shmem and not process.facts.disk_punch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from conformance.abi import vm_flags as f
 from conformance.abi.errnos import EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
 from conformance.model.address_space import NO_COPY, PTE_NONE, AddressSpace, Vma, page_of, pages_up
@@ -12,6 +14,8 @@ from conformance.model.split_merge import can_join, merge_new
 from conformance.program.call import Mremap
 from conformance.program.places import PAGE, TASK_SIZE
 from conformance.spec.cite import cite
+
+UFFD: Final = f.UM | f.UW | f.UI
 
 
 def mremap(process: Process, call: Mremap) -> int:
@@ -202,13 +206,16 @@ def _copy_and_drop(
 ) -> None:
     """move_vma(): copy_vma(), move_page_tables(), then the source goes or is emptied."""
     pgoff = vma.pgoff + start - vma.start
-    if not vma.anon_vma and vma.anonymous and vma.file is None:
+    if not vma.anon_vma and vma.anonymous:
         pgoff = target
     copy = Vma(target, target + new, vma.flags, pgoff, vma.file, vma.anonymous)
     copy.anon_vma, copy.special = vma.anon_vma, vma.special
     copy.secret, copy.kind = vma.secret, vma.kind
     whole = start == vma.start and start + old == vma.end
-    merge_new(space, copy)
+    moved = merge_new(space, copy)
+    if vma.flags & UFFD:
+        # userfaultfd_reset_ctx() clears the VMA that holds the copy, merged or not.
+        moved.flags &= ~UFFD
     for offset in range(old):
         _move_page(space, start + offset, target + offset)
     if not keep:

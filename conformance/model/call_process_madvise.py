@@ -7,7 +7,7 @@ from typing import Final
 
 from conformance.abi.errnos import EFAULT, EINVAL
 from conformance.model.address_space import AddressSpace
-from conformance.model.argument_checks import MASK64, access_ok, as_int, check_range
+from conformance.model.argument_checks import access_ok, as_int, check_range
 from conformance.model.call_madvise import advise
 from conformance.model.process import Process
 from conformance.model.remote_access import check_remote, resolve
@@ -24,8 +24,10 @@ def process_madvise(process: Process, call: ProcessMadvise) -> int:
     if call.flags & 0xFFFF_FFFF:
         cite("process-madvise-flags")
         return -EINVAL
-    count = (len(call.vec) if call.count is None else call.count) & MASK64
-    vec = _import(process, call.vec_at, count)
+    count = len(call.vec) if call.count is None else call.count
+    if count >> 32:
+        cite("process-madvise-count-truncated")  # import_iovec() takes an unsigned int
+    vec = _import(process, call.vec_at, count & 0xFFFF_FFFF)
     if isinstance(vec, int):
         return -vec
     space = resolve(process, as_int(call.pidfd))

@@ -29,10 +29,11 @@ def fork(parent: AddressSpace) -> AddressSpace:
 
 
 def needs_copy(vma: Vma) -> bool:
-    """vma_needs_copy(): page tables that faults would not fill again."""
+    """vma_needs_copy(): page tables that faults would not fill again. The child has lost its
+    userfaultfd registration by then, so that does not count."""
     if vma.anon_vma:
         return True
-    return bool(vma.flags & (f.PF | f.MM | f.UW | f.GU))
+    return bool(vma.flags & (f.PF | f.MM | f.GU))
 
 
 def _copy_pages(parent: AddressSpace, child: AddressSpace, vma: Vma) -> None:

@@ -51,25 +51,28 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         return 0
     file = vma.file
     if vma.anonymous or file is None:
+        if write:  # before anything can fail: do_anonymous_page()
+            prepare_anon_vma(space, vma)
         if vma.flags & f.UM:
             return SIGBUS
         if write:
-            prepare_anon_vma(space, vma)
             space.copy_of[index] = 0
         space.pte[index] = PTE_PRESENT
         return 0
     file_page = vma.file_page(page)
+    private_write = write and not vma.flags & f.SH
+    if private_write:  # before the file is asked: do_cow_fault()
+        prepare_anon_vma(space, vma)
+    if not write:
+        _fault_around(space, vma, page)
     if file_page >= file.pages:
         cite("touch-beyond-eof")
         return SIGBUS
     if vma.flags & f.UM and file.shmem and file_page not in file.cached:
         return SIGBUS
     file.cached.add(file_page)
-    if write and not vma.flags & f.SH:
-        prepare_anon_vma(space, vma)
+    if private_write:
         space.copy_of[index] = _shown(space, vma, page)
-    elif not write:
-        _fault_around(space, vma, page)
     space.pte[index] = PTE_PRESENT
     return 0
 
@@ -170,7 +173,7 @@ def store_tag(space: AddressSpace, vma: Vma, page: int, tag: int) -> None:
         else:
             _put_tag(spelled, tag)
         return
-    space.lazy[index] = False
+    space.lazy[index] = bool(vma.flags & f.DP)
     if space.copy_of[index] == BYTES:
         _put_tag(space.bytes[index], tag)
     else:
@@ -193,7 +196,7 @@ def page_bytes(space: AddressSpace, vma: Vma, page: int) -> bytearray:
             data = spell(file.content.get(file_page, 0))
             file.spelled[file_page] = data
         return data
-    space.lazy[index] = False
+    space.lazy[index] = bool(vma.flags & f.DP)
     if space.copy_of[index] != BYTES:
         space.bytes[index] = spell(space.copy_of[index])
         space.copy_of[index] = BYTES

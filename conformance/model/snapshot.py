@@ -76,7 +76,7 @@ def _expect_page(
     if space.lazy[index]:
         zero = PAGE_PRESENT | (word & PAGE_READ)
         out.page_alternatives[index] = (zero, zero & ~PAGE_PRESENT if read_all else 0)
-        out.reasons[index] = "lazy-free"
+        out.reasons[index] = "droppable" if vma.flags & f.DP else "lazy-free"
 
 
 def _faults_when_read(space: AddressSpace, vma: Vma, index: int) -> bool:
