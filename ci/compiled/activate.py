@@ -11,7 +11,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from ci.compiled.sources import cache_folders, source_key
+from ci.compiled.sources import CHECKOUT, cache_folders, source_key
 
 SWITCH = "MADVET_COMPILED"  # 0 turns native code off
 
@@ -33,7 +33,7 @@ class NativeFinder(MetaPathFinder):
         return spec_from_file_location(fullname, file, loader=loader)
 
 
-def activate() -> str:
+def activate(root: Path = CHECKOUT) -> str:
     """Serve the hot modules from native code; to be called before any of them is imported.
 
     Returns what is used, in words. Without native code for exactly these sources, or with
@@ -44,7 +44,7 @@ def activate() -> str:
         return "native code"
     if os.environ.get(SWITCH) == "0":
         return f"plain Python ({SWITCH}=0)"
-    folder = native_folder()
+    folder = native_folder(root)
     if folder is None:
         return "plain Python (make compiled: about twice as fast)"
     finder = NativeFinder(folder)
@@ -55,10 +55,10 @@ def activate() -> str:
     return "native code"
 
 
-def native_folder() -> Path | None:
-    """The folder with native code of exactly these sources, or None."""
-    key = source_key()
-    for cache in cache_folders():
+def native_folder(root: Path = CHECKOUT) -> Path | None:
+    """The folder with native code of exactly the sources below `root`, or None."""
+    key = source_key(root)
+    for cache in cache_folders(root):
         if (cache / key).is_dir():
             return cache / key
     return None

@@ -29,19 +29,19 @@ class BuildError(Exception):
     """Native code could not be built; the text says why and what to do."""
 
 
-def build() -> tuple[Path, bool]:
+def build(root: Path = CHECKOUT) -> tuple[Path, bool]:
     """The folder with native code of the present sources, and whether it was built just now.
 
     Raises BuildError. Nothing in the source tree is touched; a build that is interrupted leaves
     nothing that activate() would take.
     """
-    there = native_folder()
+    there = native_folder(root)
     if there is not None:
         return there, False
-    cache = _writable(cache_folders())
+    cache = _writable(cache_folders(root))
     with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as name:
         work = Path(name)
-        _copy_sources(work)
+        _copy_sources(root, work)
         key = source_key(work)  # of the copy: somebody may be editing the sources
         _run(work)
         ready = work / "ready"
@@ -73,14 +73,14 @@ def _writable(folders: tuple[Path, ...]) -> Path:
     raise BuildError(f"nowhere to put native code ({why}); set XDG_CACHE_HOME to a folder of yours")
 
 
-def _copy_sources(work: Path) -> None:
+def _copy_sources(root: Path, work: Path) -> None:
     """What the compiler reads: it writes beside its sources, so they are copied."""
     for package in ("conformance", "fuzz"):
         (work / package).mkdir()
-        shutil.copy(CHECKOUT / package / "__init__.py", work / package)
-    for path in python_files(CHECKOUT, KEYED):
+        shutil.copy(root / package / "__init__.py", work / package)
+    for path in python_files(root, KEYED):
         (work / path.parent).mkdir(parents=True, exist_ok=True)
-        shutil.copy(CHECKOUT / path, work / path)
+        shutil.copy(root / path, work / path)
 
 
 def _run(work: Path) -> None:

@@ -56,12 +56,20 @@ def compiles(text: str, path: Path) -> bool:
     needs a library of the tests."""
     if path.name == "__init__.py":
         return False
-    for node in ast.walk(ast.parse(text)):
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return True  # the compiler says it better, with file and line
+    for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and any("Struct" in ast.unparse(b) for b in node.bases):
             return False
-        if isinstance(node, ast.ImportFrom) and node.module == "hypothesis":
-            return False
-        if isinstance(node, ast.Import) and any(name.name == "hypothesis" for name in node.names):
+        if isinstance(node, ast.ImportFrom):
+            imported = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            imported = [name.name for name in node.names]
+        else:
+            continue
+        if any(name.partition(".")[0] == "hypothesis" for name in imported):
             return False
     return True
 
@@ -71,8 +79,8 @@ def module_name(path: Path) -> str:
     return ".".join(path.with_suffix("").parts)
 
 
-def cache_folders() -> tuple[Path, Path]:
+def cache_folders(root: Path = CHECKOUT) -> tuple[Path, Path]:
     """Where native code may lie: in the checkout, else in the user's own cache. Never in a
     folder that others can write to: what lies there is executed."""
     user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return CHECKOUT / ".cache" / "compiled", Path(user) / "madvet" / "compiled"
+    return root / ".cache" / "compiled", Path(user) / "madvet" / "compiled"
