@@ -129,13 +129,13 @@ def address_words(value: int) -> str:
 
 
 def result_class(step: object, result: int) -> str:
-    """A result without its numbers: "0", "-EINVAL", "address", "bytes", "SIGBUS"."""
+    """A result without its numbers: "0", "EINVAL", "address", "bytes", "SIGBUS"."""
     if result == NOT_PLACED:
         return "not-placed"
     if isinstance(step, c.TouchPages):
         return "pages" if result >= 0 else signal_name(-result >> 16)
     if -4096 < result < 0:
-        return "-" + errno_name(-result)
+        return errno_name(-result)
     if result == 0:
         return "0"
     if isinstance(step, c.ProcessMadvise):
@@ -154,7 +154,9 @@ def result_words(step: object, result: int) -> str:
         return f"{kind} after {-result & 0xFFFF} pages"
     if kind == "address":
         return address_text(result)
-    return f"{result} bytes" if kind == "bytes" else kind if result <= 0 else hex(result)
+    if kind == "bytes":
+        return f"{result} bytes"
+    return f"-{kind}" if result < 0 else str(result)
 
 
 def content_class(tag: int) -> str:
