@@ -59,11 +59,12 @@ class Vma:
     """struct vm_area_struct, as far as it shows. start, end, pgoff in pages.
 
     anonymous: vma_is_anonymous(), true of private /dev/zero too. anon_vma: an identity, 0 for
-    none. special: it forbids splitting (vm_special_mapping). secret: secretmem.
+    none. special: it forbids splitting (vm_special_mapping). secret: secretmem. handle: which
+    open file it was mapped from, since two opens of one file do not merge.
     """
 
     __slots__ = ("start", "end", "flags", "pgoff", "file", "anonymous", "anon_vma", "special",
-                 "secret", "kind")  # fmt: skip
+                 "secret", "kind", "handle")  # fmt: skip
 
     def __init__(
         self, start: int, end: int, flags: int, pgoff: int, file: File | None, anonymous: bool
@@ -78,6 +79,7 @@ class Vma:
         self.special = False
         self.secret = False
         self.kind = ""
+        self.handle = 0
 
     def copy(self, start: int, end: int) -> Vma:
         """The part [start, end) as a VMA of its own, with pgoff to match."""
@@ -88,6 +90,7 @@ class Vma:
         new.special = self.special
         new.secret = self.secret
         new.kind = self.kind
+        new.handle = self.handle
         return new
 
     def file_page(self, page: int) -> int:

@@ -131,6 +131,7 @@ def _fresh(process: Process, mapping: Mapping, start: int) -> Vma:
     flags |= process.space.default_flags
     vma = Vma(start, end, flags, pgoff, file, anonymous)
     vma.kind = kind.value
+    vma.handle = int(mapping.read_only_fd and kind in FILE_KINDS)
     return vma
 
 

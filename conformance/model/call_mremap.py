@@ -145,7 +145,7 @@ def _move_range(process: Process, start: int, end: int, target: int, keep: bool)
     where = target
     index = space.find(start)
     page = start
-    while index < len(space.vmas) and space.vmas[index].start < end:
+    while page < end and index < len(space.vmas) and space.vmas[index].start < end:
         vma = space.vmas[index]
         if first and start < vma.start:
             return -EFAULT
@@ -210,7 +210,7 @@ def _copy_and_drop(
         pgoff = target
     copy = Vma(target, target + new, vma.flags, pgoff, vma.file, vma.anonymous)
     copy.anon_vma, copy.special = vma.anon_vma, vma.special
-    copy.secret, copy.kind = vma.secret, vma.kind
+    copy.secret, copy.kind, copy.handle = vma.secret, vma.kind, vma.handle
     whole = start == vma.start and start + old == vma.end
     moved = merge_new(space, copy)
     if vma.flags & UFFD:

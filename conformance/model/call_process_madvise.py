@@ -55,12 +55,13 @@ def _import(process: Process, at: int, count: int) -> list[tuple[int, int]] | in
         cite("process-madvise-vec-fault")
         return EFAULT
     for i in range(count):
-        raw = process.memory.read(at + i * IOVEC_BYTES, IOVEC_BYTES)
-        if raw is None:
-            # The length is read before the base: a fault between them is EFAULT all the same.
+        # The length is read before the base: a fault at the base has mapped the length's page.
+        tail = process.memory.read(at + i * IOVEC_BYTES + 8, 8)
+        head = process.memory.read(at + i * IOVEC_BYTES, 8) if tail is not None else None
+        if tail is None or head is None:
             cite("process-madvise-vec-fault")
             return EFAULT
-        start, length = unpack("<QQ", raw)
+        start, length = unpack("<QQ", head + tail)
         if length >> 63:
             cite("process-madvise-negative-length")
             return EINVAL

@@ -16,6 +16,7 @@ from conformance.model.address_space import (
     Vma,
 )
 from conformance.model.split_merge import prepare_anon_vma
+from conformance.program.places import PAGE
 from conformance.spec.cite import cite
 
 SIGBUS: Final = 7
@@ -41,6 +42,7 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         if write and not vma.flags & f.SH and space.copy_of[index] == NO_COPY:
             prepare_anon_vma(space, vma)
             space.copy_of[index] = _shown(space, vma, page)
+            space.lazy[index] = bool(vma.flags & f.DP)
         return 0
     if vma.special:
         return 0
@@ -57,6 +59,7 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
             return SIGBUS
         if write:
             space.copy_of[index] = 0
+            space.lazy[index] = bool(vma.flags & f.DP)
         space.pte[index] = PTE_PRESENT
         return 0
     file_page = vma.file_page(page)
@@ -188,6 +191,8 @@ def _put_tag(data: bytearray, tag: int) -> None:
 def page_bytes(space: AddressSpace, vma: Vma, page: int) -> bytearray:
     """The page spelled out, to be written to: from now on it is kept byte by byte."""
     index = page - space.base
+    if index < 0:
+        return bytearray(PAGE)  # below the arena: nobody looks there
     file = vma.file
     if vma.flags & f.SH and file is not None:
         file_page = vma.file_page(page)
@@ -205,15 +210,17 @@ def page_bytes(space: AddressSpace, vma: Vma, page: int) -> bytearray:
 
 def spell(tag: int) -> bytearray:
     """A page that holds a tag, as bytes."""
-    data = bytearray(4096)
+    data = bytearray(PAGE)
     if tag:
         _put_tag(data, tag)
     return data
 
 
 def look(space: AddressSpace, vma: Vma, page: int) -> bytes | bytearray:
-    """The bytes of a page as a reader finds them."""
+    """The bytes of a page as a reader finds them; a stack's new pages are zero."""
     index = page - space.base
+    if index < 0:
+        return spell(0)
     copy = space.copy_of[index]
     if copy == BYTES:
         return space.bytes[index]

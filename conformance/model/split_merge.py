@@ -25,6 +25,7 @@ def can_join(
         left.end == right_start
         and not (left.flags ^ flags) & ~STICKY
         and left.file is right.file
+        and left.handle == right.handle
         and left.anonymous == right.anonymous
         and left.pgoff + left.end - left.start == right_pgoff
         and _anon_fits(left.anon_vma, anon_vma)
@@ -39,6 +40,7 @@ def _can_precede(
         right.start == end
         and not (right.flags ^ flags) & ~STICKY
         and right.file is middle.file
+        and right.handle == middle.handle
         and right.anonymous == middle.anonymous
         and right.pgoff == end_pgoff
         and _anon_fits(right.anon_vma, anon_vma)
@@ -202,5 +204,6 @@ def _anon_compatible(a: Vma, b: Vma) -> bool:
         a.end == b.start
         and not (a.flags ^ b.flags) & ~(f.ACCESS | STICKY)
         and a.file is b.file
+        and a.handle == b.handle
         and a.pgoff + a.end - a.start == b.pgoff
     )

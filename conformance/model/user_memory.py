@@ -22,6 +22,7 @@ from conformance.program.places import (
     ZONE_RO_END,
 )
 
+STACK_REACH: Final = 512 * PAGE  # below the arena: where a MAP_GROWSDOWN mapping may grow to
 POISON_PAGE: Final = bytes([ZONE_POISON]) * PAGE
 
 
@@ -75,7 +76,7 @@ class UserMemory:
             ZONE_RO_BASE <= at and at + size <= ZONE_RO_END
         ):
             return self._zone_read(at, size)
-        if ARENA_BASE <= at < ARENA_END_MAX:
+        if ARENA_BASE - STACK_REACH <= at < ARENA_END_MAX:
             data = self._arena_read(at, size, executor=False)
             return data if len(data) == size else None
         return None
@@ -88,7 +89,7 @@ class UserMemory:
 
     def write(self, at: int, data: bytes) -> bool:
         """copy_to_user(): False for EFAULT; what came before the fault is written."""
-        if ARENA_BASE <= at < ARENA_END_MAX:
+        if ARENA_BASE - STACK_REACH <= at < ARENA_END_MAX:
             return self._arena_write(at, data, executor=False) == len(data)
         if not ZONE_BASE <= at < ZONE_END:
             return False
@@ -134,6 +135,9 @@ class UserMemory:
             if vma is None or not vma.flags & f.RD or page - space.base >= space.count:
                 break
             if self.gup and not executor and vma.secret:
+                break
+            if vma.special:
+                space.unsure = "a struct that lies in [vvar]"
                 break
             if fault(space, vma, page, False):
                 break
