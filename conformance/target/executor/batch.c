@@ -81,7 +81,7 @@ static bool wait_child(int pidfd)
 {
 	struct pollfd fds[] = {
 		{ .fd = pidfd, .events = POLLIN },
-		{ .fd = STDIN_FILENO, .events = 0 }, /* POLLHUP comes unasked */
+		{ .fd = options.serve ? STDIN_FILENO : -1 }, /* POLLHUP comes unasked */
 	};
 	int timeout_ms = options.deadline_ms / LOOKS_PER_DEADLINE + 1;
 	u64 tick = record->tick;

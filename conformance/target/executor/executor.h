@@ -28,6 +28,7 @@ struct options {
 	int ring_fd;
 	size_t ring_bytes;
 	const char *tmp; /* folder for files on disk */
+	bool serve; /* standard input is a parent: end with it */
 	bool shim; /* RANGES calls shim.c, not the kernel */
 	bool no_bpf;
 	bool poison; /* let MADV_HWPOISON and MADV_SOFT_OFFLINE through: guests */
@@ -151,9 +152,13 @@ struct vma { /* as on the wire */
 
 #define PGOFF_FILE (1UL << 63)
 
+#define SMAPS_NAMES 192 /* the names of 64 flags and their spaces */
+
 void vmas_init(void);
-long smaps_read(int fd, u64 low, u64 high, struct vma *vmas, u32 max);
-long bpf_read(u64 low, u64 high, struct vma *vmas, u32 max);
+bool smaps_next_flag(const char **names, u64 *flag);
+long smaps_read(int fd, u64 low, u64 high, struct vma *vmas, u32 max, char (*names)[SMAPS_NAMES]);
+void bpf_create(void);
+long bpf_read(struct vma *vmas, u32 max);
 long vmas_read(const struct subject *subject, bool smaps, struct vma *vmas, u32 max);
 bool bpf_works(void);
 void pages_init(int pagemap);
@@ -174,6 +179,7 @@ bool files_prepare(const struct program *program);
 bool files_use(u32 slot, u32 backing, u32 pages);
 void files_mapped(s64 fd, bool shared);
 void files_sealed(s64 fd);
+int reopen_read_only(int fd);
 
 /* remote.c: other processes and their descriptors */
 
@@ -182,6 +188,10 @@ void remote_open_self(void);
 s64 remote_fork_snapshot(const struct program *program);
 bool remote_start(const struct program *program);
 void remote_finish(void);
+
+/* bench.c */
+
+int bench(void);
 
 /* main.c */
 

@@ -86,7 +86,7 @@ static int open_unlinked(const char *folder)
 	return fd;
 }
 
-static int reopen_read_only(int fd)
+int reopen_read_only(int fd)
 {
 	char path[] = "/proc/self/fd/..........";
 	char *digit = path + sizeof("/proc/self/fd/") - 1;

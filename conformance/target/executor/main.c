@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,8 +106,11 @@ static u8 *map_ring(void)
 }
 
 /* Everything that children inherit. */
-void prepare(void)
+static void prepare(void)
 {
+	struct rlimit no_core = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &no_core); /* children may die of what they are given */
 	if (sysconf(_SC_PAGESIZE) != PAGE)
 		fail("base pages are not of %d bytes", PAGE);
 	record_create();
@@ -118,6 +122,8 @@ void prepare(void)
 	files_create();
 	child_open_proc();
 	pages_init(myself.pagemap);
+	if (!options.no_bpf)
+		bpf_create();
 	if (options.mutant && !shim_set_mutant)
 		fail("this build has no mutants");
 	if (options.mutant)
@@ -131,6 +137,7 @@ static int serve(void)
 	struct doorbell bell;
 	u64 used;
 
+	options.serve = true;
 	prepare();
 	reply(PROTOCOL_VERSION, bpf_works() ? HELLO_BPF : 0, 0);
 	while (read_doorbell(&bell)) {
@@ -158,7 +165,7 @@ static u64 number(const char *option, const char *text)
 	return value;
 }
 
-enum { RING = 256, RING_BYTES, TMP, SHIM, MUTANT, NO_BPF, DEADLINE, POISON, FACTS };
+enum { RING = 256, RING_BYTES, TMP, SHIM, MUTANT, NO_BPF, DEADLINE, POISON, FACTS, BENCH };
 
 static const struct option long_options[] = {
 	{ "ring", required_argument, NULL, RING },
@@ -170,6 +177,7 @@ static const struct option long_options[] = {
 	{ "deadline-ms", required_argument, NULL, DEADLINE },
 	{ "poison", no_argument, NULL, POISON },
 	{ "facts", no_argument, NULL, FACTS },
+	{ "bench", no_argument, NULL, BENCH },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -204,6 +212,7 @@ int main(int argc, char **argv)
 			options.poison = true;
 			break;
 		case FACTS:
+		case BENCH:
 			mode = option;
 			break;
 		default:
@@ -218,6 +227,10 @@ int main(int argc, char **argv)
 		struct ground ground = { options.tmp, options.shim };
 
 		return facts_main(&ground);
+	}
+	if (mode == BENCH) {
+		prepare();
+		return bench();
 	}
 	return serve();
 }

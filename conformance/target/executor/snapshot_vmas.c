@@ -60,24 +60,37 @@ static void parse_head(const char *at, struct vma *vma)
 		vma->pgoff = PGOFF_FILE | offset / PAGE;
 }
 
-static u64 parse_flags(const char *at)
+/* The next of the names after "VmFlags:"; a flag of 0 is one that NAMES lacks. */
+bool smaps_next_flag(const char **names, u64 *flag)
 {
-	u64 flags = 0;
+	const char *at = *names;
+	u32 first, second;
 
-	for (; *at; at++) {
-		u32 first = (u8)at[0] - 'a', second = (u8)at[1] - 'a';
-
-		if (first >= LETTERS || second >= LETTERS)
-			continue;
-		flags |= flag_of_name[first * LETTERS + second];
+	while (*at == ' ')
 		at++;
-	}
+	*names = at;
+	if (!at[0] || !at[1])
+		return false;
+	first = (u8)at[0] - 'a';
+	second = (u8)at[1] - 'a';
+	*flag = first < LETTERS && second < LETTERS ? flag_of_name[first * LETTERS + second] : 0;
+	*names = at + 2;
+	return true;
+}
+
+static u64 parse_flags(const char *names)
+{
+	u64 flags = 0, flag;
+
+	while (smaps_next_flag(&names, &flag))
+		flags |= flag;
 	return flags;
 }
 
 struct smaps_reader {
 	u64 low, high;
 	struct vma *vmas;
+	char (*names)[SMAPS_NAMES]; /* NULL, or where the names of each VMA's flags go */
 	u32 max;
 	u32 count;
 	bool inside; /* the lines are of a VMA that is wanted */
@@ -91,8 +104,12 @@ static bool smaps_line(struct smaps_reader *r, const char *line)
 	struct vma vma;
 
 	if (line[0] >= 'A' && line[0] <= 'Z') {
-		if (r->inside && !memcmp(line, key, sizeof(key) - 1))
-			r->vmas[r->count - 1].flags = parse_flags(line + sizeof(key) - 1);
+		if (!r->inside || memcmp(line, key, sizeof(key) - 1))
+			return true;
+		line += sizeof(key) - 1;
+		r->vmas[r->count - 1].flags = parse_flags(line);
+		if (r->names)
+			strncpy(r->names[r->count - 1], line, SMAPS_NAMES - 1);
 		return true;
 	}
 	parse_head(line, &vma);
@@ -110,10 +127,12 @@ static bool smaps_line(struct smaps_reader *r, const char *line)
 }
 
 /* How many VMAs lie in [low, high), or -errno. */
-long smaps_read(int fd, u64 low, u64 high, struct vma *vmas, u32 max)
+long smaps_read(int fd, u64 low, u64 high, struct vma *vmas, u32 max, char (*names)[SMAPS_NAMES])
 {
 	static char buffer[2 * CHUNK];
-	struct smaps_reader reader = { .low = low, .high = high, .vmas = vmas, .max = max };
+	struct smaps_reader reader = {
+		.low = low, .high = high, .vmas = vmas, .names = names, .max = max
+	};
 	u32 kept = 0;
 	u64 offset = 0;
 
@@ -150,9 +169,9 @@ long vmas_read(const struct subject *subject, bool smaps, struct vma *vmas, u32 
 	long count;
 
 	if (!smaps && !subject->pid && bpf_works()) {
-		count = bpf_read(0, ZONE_BASE, vmas, max);
+		count = bpf_read(vmas, max);
 		if (count >= 0)
 			return count;
 	}
-	return smaps_read(subject->smaps, 0, ZONE_BASE, vmas, max);
+	return smaps_read(subject->smaps, 0, ZONE_BASE, vmas, max, NULL);
 }
