@@ -61,7 +61,7 @@ def _fixup(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> i
         return error
     if flags & f.WR and old & f.LO and not old & (f.WR | f.SH):
         target = space.at(start)
-        if target is not None and not old & f.LF:
+        if target is not None and not old & f.LF and not target.secret:
             populate(space, target, start, end, True)
     return 0
 

@@ -116,7 +116,7 @@ def _in_place(process: Process, start: int, old: int, new: int) -> int:
     grown = _extend(space, vma, index, new_end)
     if vma.flags & f.LO:
         locked = grown.flags & (f.WR | f.SH) == f.WR
-        if grown.flags & f.ACCESS and not grown.flags & f.LF:
+        if grown.flags & f.ACCESS and not grown.flags & f.LF and not grown.secret:
             populate(space, grown, end, new_end, locked)
     return start * PAGE
 
@@ -195,7 +195,12 @@ def _move_to(process: Process, start: int, old: int, new: int, target: int, keep
     _copy_and_drop(space, vma, start, old, new, target, keep)
     if grows_locked:
         moved = space.at(target)
-        if moved is not None and moved.flags & f.ACCESS and not moved.flags & f.LF:
+        if (
+            moved is not None
+            and moved.flags & f.ACCESS
+            and not moved.flags & f.LF
+            and not moved.secret
+        ):
             write = moved.flags & (f.WR | f.SH) == f.WR
             populate(space, moved, target + old, target + new, write)
     return target * PAGE

@@ -21,7 +21,7 @@ from conformance.model.process import Process
 from conformance.model.snapshot import expect_snapshot
 from conformance.program import call as c
 from conformance.program.content import write_tag
-from conformance.program.control_memory import pokes_of
+from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.outcome import NOT_PLACED
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
@@ -188,15 +188,21 @@ class _Run:
                 if vma.end < end:
                     space.unsure = "a touch that goes on behind [vvar]"
 
-    def _place(self, step: c.MadviseRanges | c.ProcessMadvise) -> bool:
+    def _note_peek(self, data: bytes, name: str) -> None:
+        self.out.peeks.append(data)
+        self.out.peek_steps.append(self.serial - 1)
+        self.out.peek_names.append(name)
+
+    def _place(self, pokes: tuple[Poke, ...]) -> bool:
         placed = True
         memory = self.process.memory
-        for poke in pokes_of(step):
+        for poke in pokes:
             placed = memory.place(poke.at, poke.data) and placed
         return placed
 
     def _process_madvise(self, step: c.ProcessMadvise) -> int:
-        result = process_madvise(self.process, step) if self._place(step) else NOT_PLACED
+        result = process_madvise(self.process, step) if self._place(pokes_of(step)) else NOT_PLACED
+        self._note_peek(bytes(8), "zone")  # the call writes nothing
         self.process.memory.forget_zone()
         return result
 
@@ -204,20 +210,16 @@ class _Run:
         memory = self.process.memory
         result = NOT_PLACED
         memory.begin_call()
-        if self._place(step):
+        pokes = pokes_of(step)
+        if self._place(pokes):
             memory.begin_call()
             result = madvise_ranges(self.process, step.ctl_at, self.policy)
         names = ("per_range", "stats", "array", "ctl")
-        out = self.out
         peeked: list[tuple[int, int]] = []
-        for poke in pokes_of(step):
+        for poke in pokes:
             if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
-                out.peeks.append(memory.peek(poke.at, len(poke.data)))
-                out.peek_steps.append(self.serial - 1)
-                out.peek_names.append(names[poke.part])
+                self._note_peek(memory.peek(poke.at, len(poke.data)), names[poke.part])
                 peeked.append((poke.at, len(poke.data)))
-        out.peeks.append(memory.first_change(peeked).to_bytes(8, "little"))
-        out.peek_steps.append(self.serial - 1)
-        out.peek_names.append("zone")
+        self._note_peek(memory.first_change(peeked).to_bytes(8, "little"), "zone")
         memory.forget_zone()
         return result

@@ -33,14 +33,20 @@ IOVEC_SIZE: Final = 16
 ZONE_RO_WRITE_END: Final = p.ZONE_RO_WRITE_BASE + p.ZONE_RO_PAGES * PAGE
 ARENA: Final = (p.ARENA_BASE, p.ARENA_END_MAX)
 ZONES: Final = ((p.ZONE_BASE, p.ZONE_END), (p.ZONE_RO_BASE, p.ZONE_RO_END))
+# Program text and heap lie below LOW_END (it starts at most 1 GiB after the text),
+# stack and mmap area above HIGH_BASE (TASK_SIZE / 3 even with the legacy layout).
+LOW_END: Final = 3 << 30
+HIGH_BASE: Final = 1 << 40
 EXECUTOR: Final = (
     (p.ZONE_RO_WRITE_BASE, ZONE_RO_WRITE_END),
-    (p.EXECUTOR_BASE, p.TASK_SIZE),
+    (p.EXECUTOR_BASE, LOW_END),
+    (HIGH_BASE, p.TASK_SIZE),
 )
 NEVER_MAPPED: Final = (
     (0, p.ARENA_BASE),
     (p.ARENA_END_MAX, p.ZONE_BASE),
     (ZONE_RO_WRITE_END, p.EXECUTOR_BASE),
+    (LOW_END, HIGH_BASE),
 )
 POISON_ADVICES: Final = frozenset(
     row.value for row in BY_VALUE.values() if row.family is Family.POISON
@@ -49,7 +55,7 @@ REMOVE: Final = BY_NAME["REMOVE"].value
 LIVE_PIDFDS: Final = frozenset(
     PIDFDS[name] for name in ("self", "remote", "PIDFD_SELF", "PIDFD_SELF_THREAD_GROUP")
 )
-FDS_NEVER_OPEN: Final = 1024  # the executor opens none from here on
+FDS_FIXED: Final = p.FD_PIDFD_SELF  # below are descriptors of the executor's own
 
 
 class Danger(NamedTuple):
@@ -90,11 +96,11 @@ class CallMemory:
 
 
 def pidfd_danger(pidfd: int) -> Iterator[Danger]:
-    """Only descriptors whose meaning is fixed: others may be the executor's own."""
-    if pidfd not in PIDFDS.values() and 0 <= pidfd < FDS_NEVER_OPEN:
+    """Only descriptors whose meaning is fixed: another may be a pidfd of the executor's own."""
+    if 0 <= pidfd < FDS_FIXED:
         names = ", ".join(PIDFDS)
         yield Danger(
-            "pidfd", f"is {pidfd}, allowed: {names}, a negative number, or {FDS_NEVER_OPEN} and up"
+            "pidfd", f"is {pidfd}, allowed: {names}, a negative number, or {FDS_FIXED} and up"
         )
 
 
@@ -275,7 +281,7 @@ def _output_danger(stats: int, count: int, memory: CallMemory) -> Iterator[Dange
 
 
 def _struct_danger(key: str, at: int, size: int) -> Iterator[Danger]:
-    if _overlaps(at, at + size, EXECUTOR):
+    if size and _overlaps(at, at + size, EXECUTOR):
         yield Danger(key, f"{address_text(at)} + {length_text(size)} is the executor's own memory")
 
 

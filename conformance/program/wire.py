@@ -226,7 +226,8 @@ def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
     _syscall(
         words, "process_madvise", step.pidfd, step.vec_at, count, step.advice, step.flags
     )  # fmt: skip
-    return ops + 1
+    words.append(Op.ZONE_CHECK | 1 << 8)  # the next call finds the zones poisoned again
+    return ops + 2
 
 
 def decode(data: bytes | memoryview, offset: int = 0) -> tuple[int, Outcome, int]:

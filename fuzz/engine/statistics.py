@@ -18,14 +18,16 @@ _INT: Final = (1 << 32) - 1
 OTHER: Final = "unknown value"
 RAW: Final = "raw bytes"
 NO_RANGES: Final = "no range"
+KNOWN: Final = "known"  # in verdicts: a divergence that the ledger has
+NOT_REPRODUCED: Final = "not-reproduced"  # in verdicts: a suspect that a run alone cleared
 HARNESS_ERRORS_MAX: Final = 20  # kept word for word; all are counted in verdicts
 
 
 class Tally(msgspec.Struct):
     """Counters of one target.
 
-    programs: that were run and judged, skipped or could not be; each is in exactly one entry
-    of `verdicts`. steps: of those programs, without the setup; surfaces, advices: of the steps
+    programs: all that were submitted; each is in exactly one entry of `verdicts`, whose keys
+    are the kinds of verdict, KNOWN and NOT_REPRODUCED. steps: of those programs, without the setup; surfaces, advices: of the steps
     that are calls of the three surfaces (a MULTI call counts for its first range's advice).
     unspecified: steps whose result the model left open or did not reach. known: by ledger
     entry; skipped: by reason. not_reproduced: mismatches that a run alone did not show again.
@@ -36,7 +38,6 @@ class Tally(msgspec.Struct):
     programs: int = 0
     steps: int = 0
     unspecified: int = 0
-    not_reproduced: int = 0
     verdicts: dict[str, int] = msgspec.field(default_factory=dict)
     surfaces: dict[str, int] = msgspec.field(default_factory=dict)
     advices: dict[str, int] = msgspec.field(default_factory=dict)
@@ -52,7 +53,6 @@ class Tally(msgspec.Struct):
         self.programs += other.programs
         self.steps += other.steps
         self.unspecified += other.unspecified
-        self.not_reproduced += other.not_reproduced
         for mine, theirs in (
             (self.verdicts, other.verdicts),
             (self.surfaces, other.surfaces),

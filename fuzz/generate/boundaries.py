@@ -22,6 +22,13 @@ POISON: Final = frozenset(row.value for row in ADVICES if row.family is Family.P
 VALID_ADVICES: Final = tuple(row.value for row in ADVICES)
 REMOTE_ADVICES: Final = tuple(row.value for row in ADVICES if row.remote)
 WHOLE_ADVICES: Final = tuple(row.value for row in ADVICES if row.whole)
+# Must be refused for a whole process. REMOVE is not among them: a kernel that failed to refuse
+# it would punch holes in memory that the executor shares with its children.
+NOT_WHOLE_ADVICES: Final = tuple(
+    row.value
+    for row in ADVICES
+    if not row.whole and row.family not in (Family.POISON, Family.REMOVE)
+)
 MARK_ADVICES: Final = tuple(row.value for row in ADVICES if row.family is not Family.POISON)
 
 # Neighbours of the valid values, and the ends of a C int.
@@ -36,12 +43,22 @@ VOID_RANGES: Final = table(
     (1, (ARENA_BASE - PAGE, PAGE)),
     (2, (UNMAPPED, PAGE)),
     (1, (TASK_SIZE, PAGE)),
-    (1, (TASK_SIZE - PAGE, 2 * PAGE)),
+    (1, (TASK_SIZE, 2 * PAGE)),
     (2, (NONCANONICAL, PAGE)),
     (1, (NONCANONICAL, 1 << 40)),
     (2, (KERNEL, PAGE)),
     (1, (KERNEL, 1 << 40)),
     (1, (WORD - 2 * PAGE, PAGE)),
+)
+# (start, length) where nothing is ever mapped in the executor's half of the address space.
+# Memory poisoning is tried here only: a faulty kernel could take other addresses for pages.
+POISON_RANGES: Final = (
+    (0, PAGE),
+    (0, ARENA_BASE),
+    (ARENA_BASE - PAGE, PAGE),
+    (ARENA_END_MAX, PAGE),
+    (UNMAPPED, PAGE),
+    (UNMAPPED, 5 * PAGE - 1),
 )
 # (start, length) refused before any mapping is looked at: they wrap, or their length does.
 WRAPPING_RANGES: Final = (

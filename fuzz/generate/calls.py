@@ -29,7 +29,7 @@ LONG_SIZES: Final = (1024, 1025)
 _FLAGS: Final = (1, 2, 4, 8, 16, 0x8000_0000, 0xFFFF_FFFF)
 _COUNT_SHIFTS: Final = (-1, 1)
 # One call in so many has the flaw, by hostility of the program.
-FLAW_ONE_IN: Final = (60, 12, 4)
+FLAW_ONE_IN: Final = (40, 8, 3)
 
 
 def draw_madvise(chooser: Chooser, layout: Layout, swarm: Swarm) -> Madvise:

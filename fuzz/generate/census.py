@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 
 from conformance.abi.advice import advice_name
 from conformance.program.call import (
@@ -20,6 +21,7 @@ from conformance.program.call import (
     ProcessMadvise,
     Step,
 )
+from conformance.program.control_memory import pokes_of
 from conformance.program.control_struct import All, ControlBytes, ControlFields, Multi, Single
 from conformance.program.mapping import Lock, Mapping, Uffd
 from conformance.program.places import (
@@ -132,6 +134,7 @@ def _count_ranges(out: Census, step: MadviseRanges) -> None:
     out["ranges stats place", place_form(step.stats_at, STATS_OFFSET)] += 1
     per_range = PER_RANGE_USUAL - ZONE_BASE
     out["ranges per_range place", place_form(step.per_range_at, per_range)] += 1
+    out["ranges flaw", "overlap"] += overlaps(step)
     control = step.control
     if isinstance(control, ControlBytes):
         out["ranges control", "bytes"] += 1
@@ -202,6 +205,12 @@ def place_form(at: int, usual: int) -> str:
     if ARENA_BASE <= at < ARENA_END_MAX:
         return "arena" + aligned
     return "kernel space" if at >= TASK_SIZE else "unmapped"
+
+
+def overlaps(step: MadviseRanges) -> bool:
+    """Do two of the structs of a call share bytes?"""
+    pokes = sorted(pokes_of(step))
+    return any(one.at + len(one.data) > two.at for one, two in pairwise(pokes))
 
 
 def count_form(count: int, size: int) -> str:

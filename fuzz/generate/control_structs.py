@@ -8,7 +8,12 @@ from conformance.abi import control_v1 as v1
 from conformance.program.call import PER_RANGE_USUAL, MadviseRanges
 from conformance.program.control_struct import All, Arm, ControlFields, Multi, Range, Single
 from conformance.program.places import FD_PIDFD_REMOTE, STATS_OFFSET, ZONE_BASE
-from fuzz.generate.boundaries import REMOTE_ADVICES, WHOLE_ADVICES
+from fuzz.generate.boundaries import (
+    INVALID_ADVICES,
+    NOT_WHOLE_ADVICES,
+    REMOTE_ADVICES,
+    WHOLE_ADVICES,
+)
 from fuzz.generate.calls import FLAW_ONE_IN, LONG_SIZES, draw_size
 from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.flaws import with_flaw
@@ -71,14 +76,14 @@ def draw_madvise_ranges(
         control, stats_at=stats, per_range_at=per_range, stats_fill=pick(STATS_FILLS)
     )
     if chooser.chance(2, FLAW_ONE_IN[swarm.hostility]):
-        return with_flaw(chooser, layout, call, control)
+        return with_flaw(chooser, layout, call, control, whole)
     return call
 
 
 def _draw_all(chooser: Chooser) -> All:
     advice = chooser.pick(WHOLE_ADVICES)
-    if chooser.chance(1, 3):
-        advice = chooser.integer(0, 26)
+    if chooser.chance(1, 4):
+        advice = chooser.pick(NOT_WHOLE_ADVICES + INVALID_ADVICES)
     return All(advice, chooser.pick(SET_DEFAULTS))
 
 

@@ -16,6 +16,7 @@ from conformance.program.control_memory import (
 )
 from conformance.program.control_struct import ControlFields, Multi
 from conformance.program.places import ARRAY_OFFSET, CTL_OFFSET, STATS_OFFSET, ZONE_BASE
+from conformance.program.reach import madvise_ranges_danger
 from fuzz.generate.calls import draw_count
 from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.hostile_bytes import with_bytes
@@ -43,10 +44,18 @@ OVERLAPS: Final = (0, 8, 16, 24, 44, -16, -32, -64)
 
 
 def with_flaw(
-    chooser: Chooser, layout: Layout, call: MadviseRanges, control: ControlFields
+    chooser: Chooser, layout: Layout, call: MadviseRanges, control: ControlFields, whole: bool
 ) -> MadviseRanges:
-    """The call with one thing wrong, or at least unusual. control: call.control."""
+    """The call with one thing wrong, or at least unusual. control: call.control; whole: the
+    program's processes may be hurt.
+
+    Structs that overlap, or that are taken for one another, say something else than their
+    fields: where that could reach the executor the call stays as it is.
+    """
     flaw = chooser.pick(FLAWS)
+    if flaw == OVERLAP or flaw == SWAPPED_TYPE:
+        other = _overlapping(chooser, call) if flaw == OVERLAP else _swapped(call, control)
+        return call if any(madvise_ranges_danger(other, whole, guest=False)) else other
     if flaw == BYTES:
         return with_bytes(chooser, call, control)
     if flaw >= CTL_PLACE:
@@ -59,24 +68,22 @@ def with_flaw(
         return replace(call, control=replace(control, flag_byte_extra=chooser.pick(FLAG_EXTRAS)))
     if flaw == TAIL:
         return replace(call, control=replace(control, tail=chooser.pick(TAILS)))
-    if flaw == COUNT and isinstance(control.arm, Multi):
+    if isinstance(control.arm, Multi):
         arm = Multi(control.arm.ranges, draw_count(chooser, len(control.arm.ranges)))
         return replace(call, control=replace(control, arm=arm))
-    return _swapped(call, control)
+    return call
 
 
 def _swapped(call: MadviseRanges, control: ControlFields) -> MadviseRanges:
-    """The type of the other arm: an array read as a range, or a range as an array. The array
-    goes where its address is no good start of a range, since it would lie in a zone."""
+    """The type of the other arm: a range read as an array, or an array as a range. That one
+    lies where its address is no good start of a range, since it would reach into a zone."""
     if isinstance(control.arm, Multi):
         return replace(call, control=replace(control, type_value=0), array_at=ARRAY_USUAL + 8)
     return replace(call, control=replace(control, type_value=1))
 
 
 def _misplaced(chooser: Chooser, layout: Layout, call: MadviseRanges, flaw: int) -> MadviseRanges:
-    """One struct, or two that overlap, at an unusual address."""
-    if flaw == OVERLAP:
-        return _overlapping(chooser, call)
+    """One struct at an unusual address."""
     array_size = max(1, len(ranges_of(call))) * RANGE_SIZE
     if flaw == CTL_PLACE:
         return replace(call, ctl_at=draw_place(chooser, layout, CTL_USUAL, CONTROL_SIZE))

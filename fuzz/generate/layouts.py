@@ -30,6 +30,9 @@ VVAR_PAGES: Final = 8  # room for [vvar], which no kernel so far fills
 SLOTS_USUAL: Final = 4
 _HUGETLB_ONE_IN: Final = 400
 _MARK_COUNTS: Final = table((16, 0), (5, 1), (2, 2), (1, 3))
+# A member of an enum is looked up through its metaclass, which costs more than a draw.
+_VVAR: Final = Kind.VVAR
+_NO_UFFD: Final = Uffd.NO
 _MARK_PROTS: Final = (Prot.R, Prot.NONE, Prot.RW)
 _OFFSETS: Final = table((4, 0), (2, 1), (1, 2), (1, 5))  # first page mapped of a shared file
 # Pages that a file is longer than what is mapped of it; below 0 the mapping passes its end.
@@ -89,7 +92,7 @@ class _Slots:
         """The files, some shorter than what is mapped of them, some memfds to be sealed."""
         out: list[FileSlot] = []
         for backing, extent in zip(self.backings, self.extents, strict=True):
-            pages = max(1, extent + chooser.pick(_FILE_EXCESS))
+            pages = max(0, extent + chooser.pick(_FILE_EXCESS))
             sealed = backing is Backing.MEMFD and chooser.chance(1, 12)
             out.append(FileSlot(backing, pages, sealed))
         return tuple(out)
@@ -105,29 +108,31 @@ def draw_layout(chooser: Chooser, swarm: Swarm, options: GenerateOptions) -> Lay
     template = TEMPLATES[0]
     extra = PLAIN
     has_vvar = False
-    for index in range(min(pick(MAPPING_COUNTS), options.mappings_max)):
-        gap = pick(GAPS)
-        at += gap
-        twin = index > 0 and chooser.chance(swarm.twins, 8)
+    before: Mapping | None = None
+    for _ in range(min(pick(MAPPING_COUNTS), options.mappings_max)):
+        at += pick(GAPS)
+        twin = before is not None and chooser.chance(swarm.twins, 8)
         if not twin:
             template = pick(swarm.templates)
             extra = pick(swarm.extras)
-        if template.kind is Kind.VVAR:
+        pages = pick(SIZES)
+        if template.kind is _VVAR:
+            pages = VVAR_PAGES
             if has_vvar:  # a process has one only
                 template = TEMPLATES[0]
             has_vvar = True
-        pages = VVAR_PAGES if template.kind is Kind.VVAR else pick(SIZES)
         if at + pages > PAGES_CAP:
             break
-        before = mappings[-1] if twin else None
-        mapping = _draw_mapping(chooser, swarm, slots, template, extra, at, pages, before)
+        like = before if twin else None
+        mapping = _draw_mapping(chooser, swarm, slots, template, extra, at, pages, like)
+        before = mapping
         mappings.append(mapping)
         edges.append(at)
         at += pages
         edges.append(at)
         for mark in mapping.marks:
-            edges.append(mapping.at + mark.page)
-            edges.append(mapping.at + mark.page + mark.pages)
+            page = mapping.at + mark.page
+            edges += (page, page + mark.pages)
     if chooser.chance(1, _HUGETLB_ONE_IN):
         del mappings[options.mappings_max - 1 :]
         mappings.append(_hugetlb(chooser, at))
@@ -143,19 +148,21 @@ def _draw_mapping(
     extra: Extra,
     at: int,
     pages: int,
-    before: Mapping | None,
+    like: Mapping | None,
 ) -> Mapping:
-    """before: the mapping that this one repeats, and may merge with."""
+    """like: the mapping before, which this one repeats and may merge with."""
     slot = offset = 0
     if template.backing is not None:
-        if before is not None and before.kind is template.kind:
-            slot = before.file
+        if like is not None and like.kind is template.kind:
+            slot = like.file
             offset = slots.nexts[slot] + (1 if chooser.chance(1, 8) else 0)
         else:
             slot = slots.draw(chooser, template.backing)
             offset = chooser.pick(_OFFSETS)
         slots.map(slot, offset, pages)
-    uffd = extra.uffd if template.kind in UFFD_KINDS else Uffd.NO
+    uffd = extra.uffd
+    if uffd is not _NO_UFFD and template.kind not in UFFD_KINDS:
+        uffd = _NO_UFFD
     marks: tuple[Mark, ...] = ()
     count = chooser.pick(_MARK_COUNTS)
     if count:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.program.call import Fork, Mmap, Mprotect, Mremap, Munmap, Step, TouchPages
-from conformance.program.mapping import Kind, Mapping, Prot
+from conformance.program.mapping import FILE_KINDS, Kind, Mapping, Prot
 from conformance.program.places import ARENA_PAGES_MAX, PAGE, page_address
 from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.layouts import Layout
@@ -53,12 +53,14 @@ def _draw_over(chooser: Chooser, layout: Layout, swarm: Swarm, page: int, pages:
     """A fresh mapping over a part of the layout, half of the time like one that is there."""
     if chooser.chance(1, 2):
         like = chooser.pick(tuple(layout.mappings))
-        if like.kind not in SINGULAR_KINDS:
+        if like.kind in FILE_KINDS:
             offset = max(0, like.offset + page - like.at)
             return Mapping(
                 like.kind, page, pages, like.prot, like.sharing, like.file, offset,
                 like.read_only_fd,
             )  # fmt: skip
+        if like.kind not in SINGULAR_KINDS:
+            return Mapping(like.kind, page, pages, like.prot, like.sharing)
     template = chooser.pick(PLAIN_TEMPLATES)
     return Mapping(template.kind, page, pages, template.prot, template.sharing)
 

@@ -10,6 +10,7 @@ from fuzz.generate.boundaries import (
     EDGE_SHIFTS,
     ODD_BYTES,
     POISON,
+    POISON_RANGES,
     VOID_RANGES,
     WRAPPING_RANGES,
 )
@@ -68,7 +69,7 @@ def harmless_range(chooser: Chooser, layout: Layout) -> tuple[int, int]:
     if which == 1:
         return page_address(chooser.pick(layout.edges)) + chooser.pick(ODD_BYTES), PAGE
     if which == 2:
-        return chooser.pick(VOID_RANGES)
+        return chooser.pick(POISON_RANGES)
     return chooser.pick(WRAPPING_RANGES)
 
 

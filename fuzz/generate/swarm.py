@@ -26,6 +26,7 @@ from fuzz.generate.tables import (
     Extra,
     Template,
     advice_table,
+    clean_advice_table,
     step_table,
 )
 
@@ -57,7 +58,8 @@ class Swarm:
         self.twins: int = pick(_TWINS)
         self.templates: tuple[Template, ...] = palette(chooser, TEMPLATES)
         self.extras: tuple[Extra, ...] = pick(_EXTRAS)
-        self.advices: tuple[int, ...] = palette(chooser, advice_table(options.advices))
+        advices = clean_advice_table if self.hostility == CLEAN else advice_table
+        self.advices: tuple[int, ...] = palette(chooser, advices(options.advices))
         self.steps: tuple[int, ...] = palette(chooser, step_table(options.surfaces))
         self.ranges: tuple[int, ...] = _RANGES[self.hostility]
         self.pidfds: tuple[int, ...] = pick(_PIDFDS)

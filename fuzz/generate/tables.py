@@ -15,12 +15,11 @@ from conformance.program.places import (
     FD_PIDFD_REMOTE,
     FD_PIDFD_SELF,
     FD_PIDFD_ZOMBIE,
-    FD_ZERO,
     PIDFD_BAD,
     PIDFD_SELF_GROUP,
     PIDFD_SELF_THREAD,
 )
-from fuzz.generate.boundaries import INVALID_ADVICES, REGISTER_ADVICES, VALID_ADVICES
+from fuzz.generate.boundaries import INVALID_ADVICES, MARK_ADVICES, REGISTER_ADVICES, VALID_ADVICES
 from fuzz.generate.chooser import table
 
 # What a touch does to a page of a mapping with these rights.
@@ -76,7 +75,7 @@ TEMPLATE_ROWS: Final = (
     (8, _template(Kind.ZERO, Prot.RW, Sharing.SHARED)),
     *_file_rows(Kind.MEMFD, 9),
     *_file_rows(Kind.TMPFS, 6),
-    *_file_rows(Kind.DISK, 3),
+    *_file_rows(Kind.DISK, 2),
     (8, _template(Kind.DROPPABLE, Prot.RW, Sharing.PRIVATE)),
     (6, _template(Kind.SECRETMEM, Prot.RW, Sharing.SHARED)),
     (2, _template(Kind.VVAR, Prot.R, Sharing.PRIVATE)),
@@ -153,6 +152,7 @@ _MM_STEPS: Final = table(
     (2, STEP_FORK),
 )  # fmt: skip
 
+FD_NEVER_OPEN: Final = 5000
 PIDFDS_SELF: Final = (FD_PIDFD_SELF,)
 PIDFDS_ANY: Final = table(
     (6, FD_PIDFD_SELF),
@@ -163,9 +163,9 @@ PIDFDS_ANY: Final = table(
     (1, FD_PIDFD_ZOMBIE),
     (1, FD_PIDFD_KTHREAD),
     (1, FD_NOT_PIDFD),
-    (1, FD_ZERO),
     (1, PIDFD_BAD),
-    (1, 1023),
+    (1, -(1 << 31)),
+    (1, FD_NEVER_OPEN),
 )
 
 _CALL_TABLES: dict[frozenset[str], tuple[int, ...]] = {}
@@ -202,3 +202,8 @@ def advice_table(preferred: tuple[int, ...]) -> tuple[int, ...]:
         found = valid * repeats + INVALID_ADVICES + REGISTER_ADVICES
         _ADVICE_TABLES[preferred] = found
     return found
+
+
+def clean_advice_table(preferred: tuple[int, ...]) -> tuple[int, ...]:
+    """The advices that have an effect on a machine that is not to be harmed."""
+    return preferred or MARK_ADVICES

@@ -83,11 +83,14 @@ static bool read_hex(const char **text, uintptr_t *value)
 /* Is this the line that begins a mapping? [vsyscall] is shown, but is none. */
 static bool read_bounds(const char *line, struct shim_vma *vma)
 {
-	const char *at = line;
+	struct shim_vma read;
 
-	if (!read_hex(&at, &vma->start) || *at++ != '-')
+	if (!read_hex(&line, &read.start) || *line++ != '-')
 		return false;
-	return read_hex(&at, &vma->end) && *at == ' ' && !strstr(at, "[vsyscall]");
+	if (!read_hex(&line, &read.end) || *line != ' ' || strstr(line, "[vsyscall]"))
+		return false;
+	*vma = read;
+	return true;
 }
 
 static int open_proc(const struct shim_target *target, const char *name)

@@ -111,8 +111,8 @@
 	    "a call that fails leaves stats as they were") \
 	row(49, stats_written_too_soon, "stats-when", \
 	    "a call that fails before its ranges are looked at writes stats") \
-	row(50, stats_before_effects, "stats-single-fetch", \
-	    "stats are written before the last range is advised, which may lose them") \
+	row(50, elements_written_as_reached, "stats-single-fetch", \
+	    "the element of a range is written before later ranges are advised, which may lose it") \
 	row(51, skipped_counted_advised, "stats-skipped", \
 	    "parts whose error was ignored count as advised") \
 	row(52, ending_part_counted, "stats-skipped", \

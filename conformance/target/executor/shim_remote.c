@@ -50,7 +50,8 @@ static int pid_of(int pidfd)
 /*
  * 0 or -errno. The kernel is asked with no ranges, which does nothing but check the pidfd, the
  * access and the rights; then with an advice that only the caller's own memory may be given,
- * which tells processes that share the caller's memory.
+ * which tells processes that share the caller's memory. Kernels before 6.13 treat oneself like
+ * another process in both.
  */
 int shim_find_target(struct shim_target *target, int pidfd)
 {
@@ -61,15 +62,15 @@ int shim_find_target(struct shim_target *target, int pidfd)
 	target->pidfd = -1;
 	if (err == -ESRCH && MUTANT(remote_gone_is_ebadf))
 		err = -EBADF;
-	if (err)
+	if (err && err != -EPERM)
 		return err;
 	if (!process_madvise_raw(pidfd, NULL, 0, MADV_NORMAL) && !MUTANT(remote_self_is_other))
 		return 0;
 	pid = pidfd < 0 ? getpid() : pid_of(pidfd);
-	if (pid < 0)
-		return pid;
 	if (pid == getpid() && !MUTANT(remote_self_is_other))
-		return 0; /* kernels that advise oneself like another process (before 6.13) */
+		return 0;
+	if (err || pid < 0)
+		return err ? err : pid;
 	target->pid = pid;
 	target->pidfd = pidfd;
 	return 0;

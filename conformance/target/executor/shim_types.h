@@ -100,6 +100,6 @@ void shim_note_error(struct shim_walk *walk, int err, uintptr_t address, size_t 
 /* shim_report.c */
 
 int shim_report(const struct shim_walk *walk, int err);
-int shim_report_early(uintptr_t stats_at, int err);
+int shim_report_element(const struct shim_walk *walk, size_t index);
 
 #endif
