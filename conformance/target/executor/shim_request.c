@@ -152,7 +152,6 @@ static int read_stats(struct shim_request *request)
 	struct madvise_ranges_stats stats;
 	int err;
 
-	request->per_range_at = 0;
 	if (!request->stats_at)
 		return 0;
 	err = shim_fetch(&stats, request->stats_at, sizeof(stats));
@@ -229,10 +228,7 @@ static int read_control(struct madvise_ranges_control *control, uintptr_t ctl_at
 	return shim_fetch(raw + head, ctl_at + head, sizeof(*control) - head);
 }
 
-/*
- * 0, or the -errno of a failure that no stats tell of: stats_at is then 0, or, of a struct that
- * was read, where they would have been.
- */
+/* 0, or the -errno of a failure that no stats tell of. */
 int shim_read_request(struct shim_request *request, uintptr_t ctl_at)
 {
 	struct madvise_ranges_control control;
@@ -241,6 +237,7 @@ int shim_read_request(struct shim_request *request, uintptr_t ctl_at)
 
 	request->ctl_at = ctl_at;
 	request->stats_at = 0;
+	request->per_range_at = 0;
 	request->page = sysconf(_SC_PAGESIZE);
 	err = read_control(&control, ctl_at);
 	if (err)
