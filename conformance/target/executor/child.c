@@ -158,6 +158,7 @@ _Noreturn void child_main(const struct program *programs, u32 count)
 {
 	child_open_proc();
 	remote_open_self();
+	zone_fresh();
 	for (u32 i = 0; i < count; i++) {
 		run_program(&programs[i]);
 		if (!record_finish(STATUS_DONE, 0, 0))

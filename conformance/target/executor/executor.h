@@ -123,6 +123,7 @@ void vvar_find(void);
 /* zone.c: memory for control structs */
 
 void zone_create(void);
+void zone_fresh(void);
 void zone_open(void);
 void zone_close(void);
 bool zone_poke(u64 address, u32 bytes, const u64 *data);

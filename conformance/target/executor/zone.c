@@ -75,6 +75,12 @@ void zone_create(void)
 	}
 }
 
+/* A new process: the read-only zone is shared, and the process before may have left bytes there. */
+void zone_fresh(void)
+{
+	memset((void *)ZONE_RO_WRITE_BASE, ZONE_POISON, ZONE_RO_PAGES * PAGE);
+}
+
 static struct zone *zone_of(u64 address)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(zones); i++)
