@@ -69,6 +69,8 @@ def _expect_page(
             word |= PAGE_UNREADABLE
         else:
             word |= PAGE_READ | content(space, vma, index)
+            if pte == PTE_NONE and vma.file is not None:
+                vma.file.cached.add(vma.file_page(index + space.base))  # by the look itself
     out.pages[index] = word
     if pte == PTE_MAYBE:
         out.page_masks[index] = ALL_BITS & ~(PAGE_PRESENT | PAGE_SWAP | (0 if read_all else PAGE_READ))

@@ -22,6 +22,7 @@ from conformance.program.places import (
     ZONE_RO_END,
 )
 
+ZONE_MARGIN: Final = 64  # bytes around a struct whose pages the executor looks at as well
 STACK_REACH: Final = 512 * PAGE  # below the arena: where a MAP_GROWSDOWN mapping may grow to
 POISON_PAGE: Final = bytes([ZONE_POISON]) * PAGE
 
@@ -43,7 +44,8 @@ class UserMemory:
         if ARENA_BASE <= at < ARENA_END_MAX:
             return self._arena_write(at, data, executor=True) == len(data)
         self._zone_write(at, data)
-        self.poked.update(range(at // PAGE, (at + len(data) - 1) // PAGE + 1))
+        first = max(at - ZONE_MARGIN, ZONE_BASE if at < ZONE_RO_BASE else ZONE_RO_BASE)
+        self.poked.update(range(first // PAGE, (at + len(data) + ZONE_MARGIN - 1) // PAGE + 1))
         return True
 
     def begin_call(self) -> None:
