@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conformance.model.address_space import AddressSpace, File
 from conformance.model.user_memory import UserMemory
-from conformance.program.kernel_facts import KernelFacts, RangesCall
+from conformance.program.kernel_facts import KernelFacts
 
 
 class Process:
@@ -15,7 +15,7 @@ class Process:
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
         self.space = AddressSpace(facts, pages)
-        self.memory = UserMemory(self.space, facts.ranges_call is RangesCall.SHIM)
+        self.memory = UserMemory(self.space)
         self.files: list[File] = []
         self.zero = File("zero", 1 << 20, False)  # /dev/zero: one open file for all mappings
         self.zero.own_area = True

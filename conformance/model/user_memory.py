@@ -30,14 +30,13 @@ POISON_PAGE: Final = bytes([ZONE_POISON]) * PAGE
 class UserMemory:
     """The memory of the calling process: the arena's through its AddressSpace, and the zones."""
 
-    __slots__ = ("space", "zone", "gup", "poked", "changes")
+    __slots__ = ("space", "zone", "poked", "changes")
 
-    def __init__(self, space: AddressSpace, gup: bool) -> None:
+    def __init__(self, space: AddressSpace) -> None:
         self.space = space
         self.zone: dict[int, bytearray] = {}  # page number -> bytes, where not all poison
         self.poked: set[int] = set()  # zone pages that this program ever put bytes into
         self.changes: list[tuple[int, bytes, bytes]] = []  # the call's: address, old, new
-        self.gup = gup  # copies go through get_user_pages(): secretmem cannot be reached
 
     def place(self, at: int, data: bytes) -> bool:
         """The executor stores bytes before a call. False where a page refused."""
@@ -120,12 +119,9 @@ class UserMemory:
             page = self.zone[at // PAGE] = bytearray(POISON_PAGE)
         page[offset : offset + len(data)] = data
 
-    def _vma(self, page: int, executor: bool) -> Vma | None:
-        """The VMA of an access; plain accesses grow a stack, get_user_pages() does not."""
-        vma = self.space.at(page)
-        if vma is None and (executor or not self.gup):
-            return grow_down(self.space, page)
-        return vma
+    def _vma(self, page: int) -> Vma | None:
+        """The VMA of an access, which may grow a stack."""
+        return self.space.at(page) or grow_down(self.space, page)
 
     def _arena_read(self, at: int, size: int, executor: bool) -> bytes:
         out = bytearray()
@@ -133,10 +129,8 @@ class UserMemory:
         while len(out) < size:
             address = at + len(out)
             page = address // PAGE
-            vma = self._vma(page, executor)
+            vma = self._vma(page)
             if vma is None or not vma.flags & f.RD or page - space.base >= space.count:
-                break
-            if self.gup and not executor and vma.secret:
                 break
             if vma.special:
                 space.unsure = "a struct that lies in [vvar]"
@@ -154,10 +148,8 @@ class UserMemory:
         while done < len(data):
             address = at + done
             page = address // PAGE
-            vma = self._vma(page, executor)
+            vma = self._vma(page)
             if vma is None or not vma.flags & f.WR or page - space.base >= space.count:
-                break
-            if self.gup and not executor and vma.secret:
                 break
             if fault(space, vma, page, True):
                 break
