@@ -48,7 +48,7 @@ def _same_snapshots(prediction: Prediction, outcome: Outcome) -> bool:
     seen = outcome.snapshots
     if len(expected) != len(seen):
         return False
-    for index in range(len(expected)):  # noqa: SIM110 - a generator costs more than it saves
+    for index in range(len(expected)):
         if not same_snapshot(expected[index], seen[index]):
             return False
     return True

@@ -1,0 +1,58 @@
+"""Finding: a confirmed bad verdict, with what is needed to see it again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+import msgspec
+
+from conformance.oracle.verdict import Verdict
+from conformance.program.program import Program
+
+SLUG_CHARACTERS_MAX: Final = 120  # with hash and suffix well under NAME_MAX, 255 bytes
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was found, how surely, and where.
+
+    identity: what tells it from others (conformance.oracle.identity; a crash: its title).
+    verdict: of the run with the fullest look. shown of runs: how many runs alone, in a fresh
+    process each, showed it. target, release: whose kernel it is. seed, index: the generator's
+    seed and the number of the program it came from, -1 where it came from a file.
+    """
+
+    identity: str
+    verdict: Verdict
+    program: Program
+    shown: int
+    runs: int
+    target: str
+    release: str
+    seed: int = 0
+    index: int = -1
+
+    @property
+    def title(self) -> str:
+        """One line for a person."""
+        if self.verdict.differences:
+            return self.verdict.differences[0].words
+        return self.verdict.reason or self.verdict.kind.value
+
+    @property
+    def flaky(self) -> bool:
+        """Did not every run show it?"""
+        return self.shown < self.runs
+
+    @property
+    def stability(self) -> str:
+        """ "5 of 5 runs"."""
+        return f"{self.shown} of {self.runs} runs"
+
+    @property
+    def slug(self) -> str:
+        """A file name without suffix: readable, and unique to target and identity."""
+        plain = re.sub(r"[^A-Za-z0-9.+_-]+", ".", f"{self.target}.{self.identity}").strip(".")
+        full = hashlib.sha256(f"{self.target}\0{self.identity}".encode()).hexdigest()
+        return f"{plain[:SLUG_CHARACTERS_MAX]}-{full[:8]}"
