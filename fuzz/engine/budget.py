@@ -10,7 +10,6 @@ import msgspec
 from conformance.program.call import SURFACES
 
 SEED_MAX: Final = (1 << 64) - 1
-CANARY_ONE_IN: Final = 5000  # calls; a few findings a second
 
 
 class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +18,9 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     targets: names for registry.open_target(); programs are dealt to them in turn. surfaces:
     names of call.SURFACES; advices: values to prefer, empty for all. programs, seconds: stop
     after either; both None means until interrupted. workers: processes, one CPU each.
-    canary: corrupt one call in this many, 0 for none. shrink: reduce findings.
+    wrapper: "module:function" called with each target and these options; gives the target to
+    use in its place. canary: for that wrapper, to lie about one call in this many; 0: never.
+    shrink: reduce findings.
     """
 
     targets: tuple[str, ...]
@@ -29,6 +30,7 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     advices: tuple[int, ...] = ()
     programs: int | None = None
     seconds: float | None = None
+    wrapper: str = ""
     canary: int = 0
     shrink: bool = True
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+import msgspec
+
 from conformance.program.wire import Observe
 
 BATCH: Final = 64  # programs; what a child of the executor runs before it is replaced
@@ -41,7 +43,7 @@ def observe_of(batch: int, targets: int) -> Observe:
     return AS_USUAL
 
 
-class Lease(NamedTuple):
+class Lease(msgspec.Struct, frozen=True, array_like=True):
     """Programs [first, first + count). first is a multiple of BATCH."""
 
     first: int

@@ -27,10 +27,10 @@ class Tally(msgspec.Struct):
     """Counters of one target.
 
     programs: all that were submitted; each is in exactly one entry of `verdicts`, whose keys
-    are the kinds of verdict, KNOWN and NOT_REPRODUCED. steps: of those programs, without the setup; surfaces, advices: of the steps
-    that are calls of the three surfaces (a MULTI call counts for its first range's advice).
-    unspecified: steps whose result the model left open or did not reach. known: by ledger
-    entry; skipped: by reason. not_reproduced: mismatches that a run alone did not show again.
+    are the kinds of verdict, KNOWN and NOT_REPRODUCED. steps: of the programs that were not
+    skipped, without the setup. surfaces, advices: of the steps that are calls of the three
+    surfaces (a MULTI call counts for its first range's advice). unspecified: steps whose
+    result the model left open or did not reach. known: by ledger entry; skipped: by reason.
     samples: programs looked at in more than the usual way, by the name of the way.
     findings: confirmed mismatches by identity. harness_errors: the first few, in words.
     """

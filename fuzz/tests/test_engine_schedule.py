@@ -59,7 +59,9 @@ def test_every_program_is_done_once_or_given_up(
     schedule = Schedule(programs, workers)
     done = run_all(schedule, seed, unlucky)
     account = schedule.account()
-    given_up = [n for lease in account.given_up for n in range(lease.first, lease.first + lease.count)]
+    given_up = [
+        n for lease in account.given_up for n in range(lease.first, lease.first + lease.count)
+    ]
     assert sorted(done + given_up) == list(range(programs))
     assert account.done == len(done)
     assert account.left == 0

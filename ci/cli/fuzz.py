@@ -1,0 +1,162 @@
+"""madvet fuzz: a campaign, its summary, and the exit code that follows from it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ci.cli import exit_codes
+from ci.cli.arguments import (
+    Duration,
+    Integer,
+    Names,
+    advice_names,
+    canary_option,
+    surface_names,
+    target_option,
+)
+from ci.cli.output import FindingFolder, OutputError, prepare_json, write_json
+from ci.cli.summary import exit_code, print_summary, summary_json
+from ci.compiled.worker import MODULE as WORKER_MODULE
+from conformance.abi.advice import ADVICES
+from conformance.oracle.verdict import BAD_KINDS
+from fuzz.engine.budget import SEED_MAX, CampaignOptions
+from fuzz.engine.loop import Campaign
+from fuzz.engine.progress import choose_progress
+
+WORKERS_MAX: Final = 256
+CANARY_WRAPPER: Final = "fuzz.mutants.canary:wrap_target"
+CANARY_ONE_IN: Final = 2000  # calls; some tens of findings a second
+NOT_REPRODUCED: Final = "not-reproduced"
+FAIL_ON: Final = tuple(sorted(kind.value for kind in BAD_KINDS))
+
+
+def _fail_on_names() -> tuple[str, ...]:
+    return (*FAIL_ON, NOT_REPRODUCED, "nothing")
+
+
+@click.command("fuzz")
+@target_option("host")
+@click.option(
+    "--surface",
+    "surfaces",
+    type=Names(surface_names, "surface"),
+    help="Which calls to make: madvise, process_madvise, madvise_ranges.  [default: all]",
+)
+@click.option(
+    "--advice",
+    "advices",
+    type=Names(advice_names, "advice"),
+    help="Advices to prefer, such as DONTNEED,COLD.  [default: all]",
+)
+@click.option("--time", "seconds", type=Duration(), help="Stop after this: 90, 90s, 5m, 8h.")
+@click.option("--programs", type=Integer(1), help="Stop after this many programs.")
+@click.option(
+    "--seed", type=Integer(0, SEED_MAX), help="Same seed, same programs.  [default: random]"
+)
+@click.option(
+    "--workers", type=Integer(1, WORKERS_MAX), help="Processes.  [default: one for each CPU]"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for what is found.  [default: madvet-findings, made when there is something]",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the summary as JSON to this file (docs/json.md).",
+)
+@click.option(
+    "--fail-on",
+    type=Names(_fail_on_names, "class of finding"),
+    default=",".join(FAIL_ON),
+    show_default=True,
+    help="Classes that make the exit code 1; also: not-reproduced, nothing.",
+)
+@click.option("--no-shrink", is_flag=True, help="Keep programs as they were found.")
+@click.option("--quiet", is_flag=True, help="No progress; the summary comes all the same.")
+@canary_option()
+def command(
+    targets: tuple[str, ...],
+    surfaces: tuple[str, ...] | None,
+    advices: tuple[str, ...] | None,
+    seconds: float | None,
+    programs: int | None,
+    seed: int | None,
+    workers: int | None,
+    out: Path | None,
+    json_path: Path | None,
+    fail_on: tuple[str, ...],
+    no_shrink: bool,
+    quiet: bool,
+    canary: bool,
+) -> int:
+    """Run random programs and judge what the kernel does.
+
+    Without --time and --programs it runs until Ctrl-C, which lets the batches that run finish
+    and then reports; a second Ctrl-C leaves at once.
+    """
+    values = {advice.name: advice.value for advice in ADVICES}
+    options = CampaignOptions(
+        targets=targets,
+        seed=secrets.randbits(32) if seed is None else seed,
+        workers=workers or len(os.sched_getaffinity(0)),
+        surfaces=surface_names() if surfaces is None else surfaces,
+        advices=tuple(values[name] for name in advices or ()),
+        programs=programs,
+        seconds=seconds,
+        wrapper=CANARY_WRAPPER if canary else "",
+        canary=CANARY_ONE_IN if canary else 0,
+        shrink=not no_shrink,
+    )
+    try:
+        prepare_json(json_path)
+        folder = FindingFolder(out)
+        return _run(options, folder, json_path, fail_on, quiet)
+    except OutputError as error:
+        click.echo(f"madvet fuzz: {error}", err=True)
+        return exit_codes.HARNESS_FAILED
+
+
+def _run(
+    options: CampaignOptions,
+    folder: FindingFolder,
+    json_path: Path | None,
+    fail_on: Sequence[str],
+    quiet: bool,
+) -> int:
+    if not quiet:
+        click.echo(f"seed {options.seed}: {again(options)}", err=True)
+    with choose_progress(quiet, sys.stderr) as show:
+        result = Campaign(options, folder, show, WORKER_MODULE).run()
+    code = exit_code(result, fail_on)
+    print_summary(options, result, folder, code)
+    if json_path is not None:
+        write_json(json_path, summary_json(options, result, folder, code))
+    return code
+
+
+def again(options: CampaignOptions) -> str:
+    """The command that runs the same programs again."""
+    names = {advice.value: advice.name for advice in ADVICES}
+    words = ["madvet", "fuzz", "--target", ",".join(options.targets), "--seed", str(options.seed)]
+    if options.surfaces != surface_names():
+        words += ["--surface", ",".join(options.surfaces)]
+    if options.advices:
+        words += ["--advice", ",".join(names[value] for value in options.advices)]
+    if options.programs is not None:
+        words += ["--programs", str(options.programs)]
+    if options.seconds is not None:
+        words += ["--time", f"{options.seconds:g}"]
+    if options.canary:
+        words += ["--canary"]
+    return shlex.join(words)
