@@ -154,10 +154,7 @@ bool bpf_learn(void)
 	int pidfd = -1;
 	pid_t pid;
 
-	learned = mmap(NULL, sizeof(*learned), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		       -1, 0);
-	if (learned == MAP_FAILED)
-		fail("no memory for what BPF shows: %m");
+	learned = shared_create(sizeof(*learned), "what BPF shows");
 	pid = fork_raw(&pidfd);
 	if (!pid)
 		make_samples();

@@ -147,8 +147,10 @@ void bpf_create(void)
 	if (btf_read(&types)) {
 		prog_fd = load(&types, map_fd);
 		at = mmap(NULL, sizeof(*walk), PROT_READ, MAP_SHARED, map_fd, 0);
-		if (at != MAP_FAILED)
+		if (at != MAP_FAILED) {
+			shared_add(at, sizeof(*walk));
 			walk = at;
+		}
 	}
 	close(map_fd);
 	if (!bpf_works())

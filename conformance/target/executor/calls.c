@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 
 #include "executor.h"
-#include "shim_call.h"
+#include "shim.h"
 
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1

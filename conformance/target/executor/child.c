@@ -125,12 +125,15 @@ static void run_op(const struct program *program, const struct op *op, bool last
 	}
 }
 
-static void run_program(const struct program *program)
+/* What the process died of, 0 when it lives. */
+static u32 run_program(const struct program *program)
 {
 	const u64 *at = program->ops;
 	struct op op;
 
 	record_begin(program->ident);
+	if (program->observe & OBSERVE_WHOLE)
+		return sandbox_run(program);
 	not_placed = false;
 	for (u32 i = 0; i < program->n_ops && !record->unable; i++, at += op.words) {
 		op = op_at(at);
@@ -141,6 +144,7 @@ static void run_program(const struct program *program)
 			run_op(program, &op, i + 1 == program->n_ops);
 	}
 	remote_finish();
+	return 0;
 }
 
 /* False when the process cannot be made as new: something in it is sealed. */
@@ -160,8 +164,10 @@ _Noreturn void child_main(const struct program *programs, u32 count)
 	remote_open_self();
 	zone_fresh();
 	for (u32 i = 0; i < count; i++) {
-		run_program(&programs[i]);
-		if (!record_finish(STATUS_DONE, 0, 0))
+		u32 signal = run_program(&programs[i]);
+
+		if (!record_finish(signal ? STATUS_KILLED : STATUS_DONE, signal,
+				   signal ? record->n_results : 0))
 			complain("the outcome of program %lu does not fit into the ring",
 				 (unsigned long)programs[i].ident);
 		record->finished = i + 1;

@@ -96,6 +96,15 @@ void record_peek_done(u32 bytes, u32 readable);
 u32 record_step(void);
 bool record_finish(u32 status, u32 signal, u32 step);
 
+/*
+ * shared.c: memory that the server and its children share. A process that may
+ * do anything to its address space gives it up first.
+ */
+
+void *shared_create(size_t bytes, const char *what);
+void shared_add(void *at, size_t bytes);
+void shared_leave(void);
+
 /* batch.c: the server's side of a batch */
 
 int batch_run(const u8 *in, u64 in_bytes, u32 count, u8 *out, u64 out_size, u64 *out_used);
@@ -136,9 +145,25 @@ const u8 *arena_mask(u32 page);
 
 void fault_init(void);
 s64 touch_pages(u32 page, u32 pages, bool write, u32 serial);
-u32 guarded_load(void *to, u64 from, u32 bytes);
-bool guarded_store(u64 to, const void *from, u32 bytes);
+u64 content_of(const void *page, const u8 *mask);
 bool guarded_content(u64 address, const u8 *mask, u64 *content);
+
+/*
+ * Memory of the process that runs the program: this one, or one that is traced
+ * (sandbox.c). load() says how many bytes could be read, page by page up to the
+ * first fault; store() whether all could be written.
+ */
+struct memory {
+	u32 (*load)(void *to, u64 from, u32 bytes);
+	bool (*store)(u64 to, const void *from, u32 bytes);
+};
+
+extern const struct memory own_memory;
+extern const struct memory *memory;
+
+/* sandbox.c: programs that may harm the process they run in */
+
+u32 sandbox_run(const struct program *program);
 
 /* snapshot_vmas.c, bpf_vmas.c, snapshot_pages.c */
 

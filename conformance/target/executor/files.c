@@ -57,10 +57,7 @@ void files_create(void)
 		fail("the limit of open files (ulimit -n) is %lu; the executor needs %d",
 		     (unsigned long)limit.rlim_max, POOL_FIRST_FD + 2 * FILE_SLOTS);
 	pool_size = (limit.rlim_cur - POOL_FIRST_FD) / 2;
-	pool = mmap(NULL, pool_size * sizeof(*pool), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (pool == MAP_FAILED)
-		fail("no memory for the pool of files: %m");
+	pool = shared_create(pool_size * sizeof(*pool), "the pool of files");
 	for (u32 i = 0; i < FILE_SLOTS; i++)
 		slots[i].memfd = -1;
 }

@@ -20,7 +20,7 @@
 
 #include "executor.h"
 #include "facts.h"
-#include "shim_call.h"
+#include "shim.h"
 
 struct options options = { .ring_fd = -1, .tmp = "/tmp", .deadline_ms = DEADLINE_MS };
 
@@ -102,6 +102,7 @@ static u8 *map_ring(void)
 	if (ring == MAP_FAILED)
 		fail("cannot map the ring: %m");
 	close(options.ring_fd);
+	shared_add(ring, options.ring_bytes);
 	return ring;
 }
 
@@ -124,10 +125,12 @@ static void prepare(void)
 	pages_init(myself.pagemap);
 	if (!options.no_bpf)
 		bpf_create();
-	if (options.mutant && !shim_set_mutant)
-		fail("this build has no mutants");
+	shim_refuse_poison(!options.poison);
+#ifndef MADVET_MUTANTS
 	if (options.mutant)
-		shim_set_mutant(options.mutant);
+		fail("this build has no mutants");
+#endif
+	shim_set_mutant(options.mutant);
 }
 
 static int serve(void)

@@ -2,7 +2,6 @@
 /* The outcome in the making, and its way into the ring. */
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "executor.h"
 
@@ -10,12 +9,7 @@ struct record *record;
 
 void record_create(void)
 {
-	void *at = mmap(NULL, sizeof(*record), PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (at == MAP_FAILED)
-		fail("no memory for the record of an outcome: %m");
-	record = at;
+	record = shared_create(sizeof(*record), "the record of an outcome");
 }
 
 void record_begin(u64 ident)

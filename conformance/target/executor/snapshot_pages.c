@@ -95,11 +95,23 @@ static long presence_by_pagemap(int fd, u64 *pages, u32 n_pages)
 	return got;
 }
 
+static bool page_content(u64 address, const u8 *mask, u64 *content)
+{
+	static u8 copy[PAGE] __attribute__((aligned(PAGE)));
+
+	if (memory == &own_memory)
+		return guarded_content(address, mask, content);
+	if (memory->load(copy, address, PAGE) < PAGE)
+		return false;
+	*content = content_of(copy, mask);
+	return true;
+}
+
 static void read_page(u32 page, u64 *word)
 {
 	u64 content;
 
-	if (guarded_content(ARENA_BASE + (u64)page * PAGE, arena_mask(page), &content))
+	if (page_content(ARENA_BASE + (u64)page * PAGE, arena_mask(page), &content))
 		*word |= PAGE_READ | content;
 	else
 		*word |= PAGE_UNREADABLE;

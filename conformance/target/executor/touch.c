@@ -78,7 +78,7 @@ static u32 to_page_end(u64 address, u32 bytes)
 }
 
 /* How many of the bytes could be read, page by page up to the first fault. */
-u32 guarded_load(void *to, u64 from, u32 bytes)
+static u32 guarded_load(void *to, u64 from, u32 bytes)
 {
 	volatile u32 done = 0;
 	u32 part;
@@ -95,7 +95,7 @@ u32 guarded_load(void *to, u64 from, u32 bytes)
 }
 
 /* Store page by page up to the first fault; false if there was one. */
-bool guarded_store(u64 to, const void *from, u32 bytes)
+static bool guarded_store(u64 to, const void *from, u32 bytes)
 {
 	volatile u32 done = 0;
 	u32 part;
@@ -110,6 +110,9 @@ bool guarded_store(u64 to, const void *from, u32 bytes)
 	armed = 0;
 	return true;
 }
+
+const struct memory own_memory = { guarded_load, guarded_store };
+const struct memory *memory = &own_memory;
 
 static u64 tag_or_torn(u64 tag)
 {
@@ -166,7 +169,7 @@ static u64 union_of(const u64 *words, u32 from, u32 to)
 }
 
 /* The content tag of a page, see program/content.py. */
-static __attribute__((noinline)) u64 content_of(const void *page, const u8 *mask)
+__attribute__((noinline)) u64 content_of(const void *page, const u8 *mask)
 {
 	static const u16 offsets[] = CONTENT_WORD_OFFSETS;
 	const u64 *words = page;

@@ -9,6 +9,7 @@
  * the next call without any).
  */
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -60,13 +61,16 @@ static void *zone_map(u64 at, u64 bytes, int prot, int flags, int fd)
 
 void zone_create(void)
 {
-	int fd = memfd_create("zone", MFD_CLOEXEC);
+	int fd = memfd_create("zone", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0 || ftruncate(fd, ZONE_RO_PAGES * PAGE))
 		fail("cannot make the read-only zone: %m");
 	zone_map(ZONE_BASE, ZONE_PAGES * PAGE, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	zone_map(ZONE_RO_WRITE_BASE, ZONE_RO_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	/* Or MADV_REMOVE in some child would punch holes into everyone's zone. */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK))
+		fail("cannot seal the read-only zone: %m");
 	zone_map(ZONE_RO_BASE, ZONE_RO_PAGES * PAGE, PROT_READ, MAP_SHARED, fd);
 	close(fd);
 	for (u32 i = 0; i < ARRAY_SIZE(zones); i++) {
@@ -91,8 +95,8 @@ static struct zone *zone_of(u64 address)
 
 static void wipe(struct zone *zone, u32 offset, u32 bytes)
 {
-	memset((u8 *)zone->alias + offset, ZONE_POISON, bytes);
 	memset(zone->shadow + offset, ZONE_POISON, bytes);
+	memory->store(zone->alias + offset, zone->shadow + offset, bytes);
 }
 
 static void wipe_poked_pages(void)
@@ -156,7 +160,7 @@ void zone_close(void)
 	call_is_open = false;
 }
 
-/* False when the memory is in the arena and storing faults. */
+/* False when storing faults, as it may in the arena. */
 bool zone_poke(u64 address, u32 bytes, const u64 *data)
 {
 	struct zone *zone = zone_of(address);
@@ -167,17 +171,16 @@ bool zone_poke(u64 address, u32 bytes, const u64 *data)
 		return true;
 	if (!zone) {
 		arena_mark(address, bytes);
-		return guarded_store(address, data, bytes);
+		return memory->store(address, data, bytes);
 	}
 	offset = address - zone->base;
-	memcpy((u8 *)zone->alias + offset, data, bytes);
 	memcpy(zone->shadow + offset, data, bytes);
 	mark_pages(zone, offset, bytes);
 	if (n_extents < EXTENTS_MAX)
 		extents[n_extents++] = (struct extent){ zone, offset, bytes };
 	else
 		overflow = true;
-	return true;
+	return memory->store(zone->alias + offset, data, bytes);
 }
 
 /* Read back; what is read is no business of ZONE_CHECK any more. */
@@ -185,28 +188,27 @@ void zone_peek(u64 address, u32 bytes)
 {
 	struct zone *zone = zone_of(address);
 	u64 *data = record_peek(bytes);
-	u32 readable = bytes;
+	u32 readable = memory->load(data, address, bytes);
 
-	if (zone) {
-		memcpy(data, (void *)address, bytes);
-		memcpy(zone->shadow + (address - zone->base), data, bytes);
-	} else {
-		readable = guarded_load(data, address, bytes);
-	}
+	if (zone)
+		memcpy(zone->shadow + (address - zone->base), data, readable);
 	record_peek_done(bytes, readable);
 }
 
+/* Bytes that cannot be read any more have changed, too. */
 static u64 first_difference(const struct zone *zone, u32 page)
 {
-	const u8 *seen = (const u8 *)zone->base + page * PAGE;
+	static u8 seen[PAGE];
 	const u8 *wanted = zone->shadow + page * PAGE;
+	u64 address = zone->base + page * PAGE;
+	u32 readable = memory->load(seen, address, PAGE);
 	u32 i;
 
-	if (!memcmp(seen, wanted, PAGE))
+	if (readable == PAGE && !memcmp(seen, wanted, PAGE))
 		return 0;
-	for (i = 0; seen[i] == wanted[i]; i++)
+	for (i = 0; i < readable && seen[i] == wanted[i]; i++)
 		;
-	return (u64)seen + i;
+	return address + i;
 }
 
 /*
