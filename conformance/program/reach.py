@@ -19,6 +19,7 @@ from conformance.program.call import MadviseRanges, ProcessMadvise
 from conformance.program.control_memory import (
     CONTROL_SIZE,
     LP64,
+    MASK32,
     MASK64,
     PER_RANGE_SIZE,
     RANGE_SIZE,
@@ -146,6 +147,7 @@ def process_madvise_danger(step: ProcessMadvise, whole: bool, guest: bool) -> It
     """A process_madvise() call: its pidfd, where its vector lies, and each range in it."""
     yield from pidfd_danger(step.pidfd)
     count = len(step.vec) if step.count is None else step.count
+    count &= MASK32  # import_iovec() takes an unsigned int
     if count > v1.COUNT_MAX:
         return  # EINVAL, and the vector is not read
     size = count * IOVEC_SIZE
