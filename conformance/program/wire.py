@@ -15,14 +15,15 @@ Snapshot: [step | child << 16 | VMAs << 32 | pages << 48] (start end flags pgoff
 
 from __future__ import annotations
 
+from array import array
 from enum import IntEnum, IntFlag
-from struct import pack, unpack, unpack_from
+from struct import unpack, unpack_from
 from typing import Final
 
 from conformance.abi.syscalls import X86_64
 from conformance.program import call as c
 from conformance.program.control_memory import Poke, pokes_of
-from conformance.program.mapping import FILE_KINDS, Backing, Kind, Mapping, Sharing
+from conformance.program.mapping import FILE_KINDS, PROT_BITS, Backing, Kind, Mapping, Sharing
 from conformance.program.outcome import Outcome, Snapshot, Status
 from conformance.program.places import (
     ARENA_BASE,
@@ -33,6 +34,7 @@ from conformance.program.places import (
     PAGE,
     page_address,
 )
+from conformance.program.plan import plan_of
 from conformance.program.program import Program
 
 MAGIC_PROGRAM: Final = 0x4D56_5047
@@ -91,142 +93,173 @@ _KIND_FLAGS: Final = {
 }
 
 
+# Bound once: looking a member up in its Enum costs as much as encoding a whole step.
+_DROPPABLE: Final = Kind.DROPPABLE
+_SECRETMEM: Final = Kind.SECRETMEM
+_VVAR: Final = Kind.VVAR
+_ZERO: Final = Kind.ZERO
+_SHARED: Final = Sharing.SHARED
+
+# The first word of each op of fixed length: opcode and number of words.
+_FILE: Final[int] = Op.FILE | 4 << 8
+_SYSCALL: Final[int] = Op.SYSCALL | 8 << 8
+_TOUCH: Final[int] = Op.TOUCH | 4 << 8
+_SNAPSHOT: Final[int] = Op.SNAPSHOT | 1 << 8
+_REMOTE: Final[int] = Op.REMOTE | 1 << 8
+_ZONE_CHECK: Final[int] = Op.ZONE_CHECK | 1 << 8
+_PEEK: Final[int] = Op.PEEK | 3 << 8
+_POKE: Final[int] = int(Op.POKE)
+
+_NR_MMAP: Final = X86_64["mmap"]
+_NR_MADVISE: Final = X86_64["madvise"]
+_EACH_STEP: Final[int] = int(Observe.EACH_STEP)
+_ISOLATED: Final[int] = int(Observe.ISOLATED)
+_WHOLE: Final[int] = int(Observe.WHOLE)
+_REMOTE_STANDS_BY: Final[int] = int(Observe.REMOTE)
+
+
 def mmap_flags(mapping: Mapping) -> int:
     """The flags argument that mmap() gets for a mapping."""
     flags = MAP_FIXED | _KIND_FLAGS[mapping.kind]
-    if mapping.kind is Kind.DROPPABLE:  # neither shared nor private
+    if mapping.kind is _DROPPABLE:  # neither shared nor private
         return flags
-    return flags | (MAP_SHARED if mapping.sharing is Sharing.SHARED else MAP_PRIVATE)
+    return flags | (MAP_SHARED if mapping.sharing is _SHARED else MAP_PRIVATE)
 
 
 def encode(program: Program, ident: int, observe: Observe = Observe(0)) -> bytes:
     """The executor's form of a program. Raises nothing for a program that validate() accepts."""
-    words: list[int] = []
-    ops = 0
+    plan = plan_of(program)
+    flags = int(observe)
+    each = flags & _EACH_STEP
+    words: list[int] = [0, ident, 0, 0]  # what is not known yet is filled in at the end
+    ops = 1  # the last snapshot, or a step's
     for slot, spec in enumerate(program.files):
-        words += (Op.FILE | 4 << 8, slot, BACKING_NUMBER[spec.backing], spec.pages)
+        words.extend((_FILE, slot, BACKING_NUMBER[spec.backing], spec.pages))
         ops += 1
-    setup = program.setup()
-    if program.isolated():
-        observe |= Observe.ISOLATED
-    if program.whole:
-        observe |= Observe.WHOLE
-    each = Observe.EACH_STEP in observe
     serial = 0
-    for step in setup:
+    for prepared in plan.setup:
         serial += 1
-        ops += _encode_step(step, serial, words)
-    if program.remote():
-        observe |= Observe.REMOTE
-        words.append(Op.REMOTE | 1 << 8)
+        ops += _encode_step(prepared, serial, words)
+    if plan.remote:
+        flags |= _REMOTE_STANDS_BY
+        words.append(_REMOTE)
         ops += 1
     for step in program.steps:
         serial += 1
         ops += _encode_step(step, serial, words)
         if each:
-            words.append(Op.SNAPSHOT | 1 << 8)
+            words.append(_SNAPSHOT)
             ops += 1
-    if not each:
-        words.append(Op.SNAPSHOT | 1 << 8)
-        ops += 1
-    head = (
-        MAGIC_PROGRAM << 32 | (len(words) + 4),
-        ident,
-        int(observe) | program.arena_pages() << 32,
-        ops,
-    )
-    return pack(f"<{len(words) + 4}Q", *head, *words)
+    if each:
+        ops -= 1
+    else:
+        words.append(_SNAPSHOT)
+    if plan.isolated:
+        flags |= _ISOLATED
+    if program.whole:
+        flags |= _WHOLE
+    words[0] = MAGIC_PROGRAM << 32 | len(words)
+    words[2] = flags | plan.arena_pages << 32
+    words[3] = ops
+    return array("Q", words).tobytes()
 
 
 def _encode_step(step: c.AnyStep, serial: int, words: list[int]) -> int:
-    """Append the ops of one step; how many they are."""
-    if isinstance(step, c.TouchPages):
-        words += (Op.TOUCH | 4 << 8, step.page | step.pages << 32, int(step.write), serial)
-    elif isinstance(step, c.Madvise):
-        _syscall(words, "madvise", step.start, step.length, step.advice)
-    elif isinstance(step, c.MadviseRanges):
-        return _encode_ranges(step, words)
-    elif isinstance(step, c.ProcessMadvise):
-        return _encode_process_madvise(step, words)
-    elif isinstance(step, c.Mmap):
+    """Append the ops of one step; how many they are. The usual steps come first."""
+    if type(step) is c.Mmap:
         _encode_mmap(step.mapping, words)
-    elif isinstance(step, c.Munmap):
-        _syscall(words, "munmap", step.start, step.length)
-    elif isinstance(step, c.Mprotect):
-        _syscall(words, "mprotect", step.start, step.length, step.prot.bits)
-    elif isinstance(step, c.Mremap):
-        flags = 0 if step.target is None else MREMAP_MAYMOVE | MREMAP_FIXED
-        flags |= MREMAP_DONTUNMAP if step.dont_unmap else 0
-        _syscall(
-            words, "mremap", step.start, step.old_length, step.new_length, flags, step.target or 0
-        )
-    elif isinstance(step, c.Fork):
-        words.append(Op.FORK | 1 << 8)
-    elif isinstance(step, c.Mlock):
-        _syscall(words, "mlock2", step.start, step.length, MLOCK_ONFAULT if step.onfault else 0)
-    elif isinstance(step, c.Mseal):
-        _syscall(words, "mseal", step.start, step.length, 0)
-    elif isinstance(step, c.SealFile):
-        _syscall(words, "fcntl", FD_FILES + step.file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
-    elif isinstance(step, c.UffdRegister):
-        words += (Op.UFFD | 4 << 8, step.start, step.length, int(step.wp))
+    elif type(step) is c.TouchPages:
+        words.extend((_TOUCH, step.page | step.pages << 32, int(step.write), serial))
+    elif type(step) is c.Madvise:
+        _syscall(words, _NR_MADVISE, step.start, step.length, step.advice)
+    elif type(step) is c.MadviseRanges:
+        return _encode_ranges(step, words)
+    elif type(step) is c.ProcessMadvise:
+        return _encode_process_madvise(step, words)
     else:
-        words.append(Op.CLEAR_SOFT_DIRTY | 1 << 8)
+        _encode_rare(step, words)
     return 1
 
 
-def _syscall(words: list[int], name: str, *args: int) -> None:
-    words += (Op.SYSCALL | 8 << 8, X86_64[name])
-    words += [arg & MASK64 for arg in args]
-    words += [0] * (6 - len(args))
+def _encode_rare(step: c.AnyStep, words: list[int]) -> None:
+    if isinstance(step, c.Munmap):
+        _syscall(words, X86_64["munmap"], step.start, step.length)
+    elif isinstance(step, c.Mprotect):
+        _syscall(words, X86_64["mprotect"], step.start, step.length, step.prot.bits)
+    elif isinstance(step, c.Mremap):
+        flags = 0 if step.target is None else MREMAP_MAYMOVE | MREMAP_FIXED
+        flags |= MREMAP_DONTUNMAP if step.dont_unmap else 0
+        target = step.target or 0
+        nr = X86_64["mremap"]
+        _syscall(words, nr, step.start, step.old_length, step.new_length, flags, target)
+    elif isinstance(step, c.Fork):
+        words.append(Op.FORK | 1 << 8)
+    elif isinstance(step, c.Mlock):
+        onfault = MLOCK_ONFAULT if step.onfault else 0
+        _syscall(words, X86_64["mlock2"], step.start, step.length, onfault)
+    elif isinstance(step, c.Mseal):
+        _syscall(words, X86_64["mseal"], step.start, step.length)
+    elif isinstance(step, c.SealFile):
+        file = FD_FILES + step.file
+        _syscall(words, X86_64["fcntl"], file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+    elif isinstance(step, c.UffdRegister):
+        words.extend((Op.UFFD | 4 << 8, step.start, step.length, int(step.wp)))
+    else:
+        words.append(Op.CLEAR_SOFT_DIRTY | 1 << 8)
+
+
+def _syscall(
+    words: list[int], nr: int, a: int, b: int, c: int = 0, d: int = 0, e: int = 0, f: int = 0
+) -> None:
+    if a < 0 or b < 0 or c < 0 or d < 0 or e < 0:  # as the register holds them; f never is
+        a, b, c, d, e = a & MASK64, b & MASK64, c & MASK64, d & MASK64, e & MASK64
+    words.extend((_SYSCALL, nr, a, b, c, d, e, f))
 
 
 def _encode_mmap(m: Mapping, words: list[int]) -> None:
+    kind = m.kind
     start, length = page_address(m.at), m.pages * PAGE
-    if m.kind is Kind.VVAR:
-        words += (Op.MOVE_VVAR | 2 << 8, start)
-    elif m.kind is Kind.SECRETMEM:
-        shared = int(m.sharing is Sharing.SHARED)
-        words += (Op.MAP_SECRET | 5 << 8, start, length, m.prot.bits, shared)
+    prot = PROT_BITS[m.prot]
+    if kind is _VVAR:
+        words.extend((Op.MOVE_VVAR | 2 << 8, start))
+    elif kind is _SECRETMEM:
+        words.extend((Op.MAP_SECRET | 5 << 8, start, length, prot, int(m.sharing is _SHARED)))
     else:
         fd = -1
-        if m.kind in FILE_KINDS:
+        if kind in FILE_KINDS:
             fd = (FD_FILES_RO if m.read_only_fd else FD_FILES) + m.file
-        elif m.kind is Kind.ZERO:
+        elif kind is _ZERO:
             fd = FD_ZERO
-        _syscall(
-            words, "mmap", start, length, m.prot.bits, mmap_flags(m), fd, m.offset * PAGE
-        )  # fmt: skip
+        _syscall(words, _NR_MMAP, start, length, prot, mmap_flags(m), fd, m.offset * PAGE)
 
 
 def _encode_pokes(pokes: tuple[Poke, ...], words: list[int]) -> int:
     for poke in pokes:
         size = len(poke.data)
         full = (size + 7) // 8
-        words += (Op.POKE | (3 + full) << 8, poke.at, size)
-        words += unpack(f"<{full}Q", poke.data.ljust(full * 8, b"\0"))
+        words.extend((_POKE | (3 + full) << 8, poke.at, size))
+        words.extend(unpack(f"<{full}Q", poke.data.ljust(full * 8, b"\0")))
     return len(pokes)
 
 
 def _encode_ranges(step: c.MadviseRanges, words: list[int]) -> int:
     pokes = pokes_of(step)
     ops = _encode_pokes(pokes, words)
-    words += (Op.RANGES | 2 << 8, step.ctl_at)
+    words.extend((Op.RANGES | 2 << 8, step.ctl_at))
     for poke in pokes:
         if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
-            words += (Op.PEEK | 3 << 8, poke.at, len(poke.data))
+            words.extend((_PEEK, poke.at, len(poke.data)))
             ops += 1
-    words.append(Op.ZONE_CHECK | 1 << 8)
+    words.append(_ZONE_CHECK)
     return ops + 2
 
 
 def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
     ops = _encode_pokes(pokes_of(step), words)
     count = len(step.vec) if step.count is None else step.count
-    _syscall(
-        words, "process_madvise", step.pidfd, step.vec_at, count, step.advice, step.flags
-    )  # fmt: skip
-    words.append(Op.ZONE_CHECK | 1 << 8)  # the next call finds the zones poisoned again
+    nr = X86_64["process_madvise"]
+    _syscall(words, nr, step.pidfd, step.vec_at, count, step.advice, step.flags)
+    words.append(_ZONE_CHECK)  # the next call finds the zones poisoned again
     return ops + 2
 
 
