@@ -1,0 +1,63 @@
+"""Run programs on a target and judge them: what stability and shrinking ask, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from conformance.model.policy import DEFAULT_POLICY, Policy
+from conformance.model.predict import predict
+from conformance.oracle.judge import judge
+from conformance.oracle.verdict import Verdict
+from conformance.program.program import Program
+from conformance.program.wire import Observe
+from conformance.target.target import Target
+from fuzz.triage.identity import Identity, identity_of
+
+BATCH_MAX: Final = 64  # programs handed to a target at once
+
+# The fullest look: alone in a fresh process, VmFlags from smaps, a snapshot after every step
+# (so that the difference is told of the step that made it), every readable page read.
+FULL_LOOK: Final = Observe.ISOLATED | Observe.SMAPS | Observe.EACH_STEP | Observe.READ_ALL
+# The same run as the first one, but alone: for what only the plainer look shows.
+ALONE: Final = Observe.ISOLATED
+
+StillFails = Callable[[Sequence[Program]], list[bool]]
+
+
+def examine(
+    target: Target,
+    programs: Sequence[Program],
+    observe: Observe = FULL_LOOK,
+    policy: Policy = DEFAULT_POLICY,
+) -> list[Verdict]:
+    """One verdict for each program, in order. Raises TargetError."""
+    out: list[Verdict] = []
+    for first in range(0, len(programs), BATCH_MAX):
+        batch = programs[first : first + BATCH_MAX]
+        for program, outcome in zip(batch, target.run_batch(batch, observe), strict=True):
+            prediction = predict(program, target.facts, policy, outcome.outside, int(observe))
+            out.append(judge(program, outcome, prediction))
+    return out
+
+
+def still_fails(
+    target: Target,
+    identity: Identity,
+    observe: Observe = FULL_LOOK,
+    runs: int = 1,
+    policy: Policy = DEFAULT_POLICY,
+) -> StillFails:
+    """Asks of programs whether they show the same bug (Identity.alike). runs: for a flaky
+    finding, how often each is run; one run that shows it is enough."""
+
+    def ask(programs: Sequence[Program]) -> list[bool]:
+        repeated = [program for program in programs for _ in range(runs)]
+        verdicts = examine(target, repeated, observe, policy)
+        shown = [
+            verdict.bad and identity_of(program, verdict).alike(identity)
+            for program, verdict in zip(repeated, verdicts, strict=True)
+        ]
+        return [any(shown[i : i + runs]) for i in range(0, len(shown), runs)]
+
+    return ask
