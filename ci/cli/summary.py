@@ -20,6 +20,7 @@ from fuzz.findings.finding import Finding
 
 JSON_FORMAT: Final = 1
 REASONS_SHOWN: Final = 5  # of each list; the JSON has all
+FINDINGS_SHOWN: Final = 20  # the folder and the JSON have all
 ENDINGS: Final = {
     Ending.BUDGET: "all programs were run",
     Ending.TIME: "the time was up",
@@ -118,6 +119,8 @@ def _account_lines(options: CampaignOptions, result: CampaignResult) -> Iterator
         )
     if result.deaths:
         yield f"  workers that died and were replaced: {result.deaths}; nothing of theirs is lost"
+    for words in result.total.not_reproduced[:REASONS_SHOWN]:
+        yield f"  not reproduced alone: {words}"
     for error in result.total.harness_errors:
         yield f"  HARNESS ERROR: {error}"
 
@@ -125,8 +128,12 @@ def _account_lines(options: CampaignOptions, result: CampaignResult) -> Iterator
 def _finding_lines(result: CampaignResult, folder: FindingFolder) -> Iterator[str]:
     if not result.findings:
         return
-    yield f"{len(result.findings)} findings" + (f" in {folder.folder}" if folder.folder else "")
-    for finding in sorted(result.findings.values(), key=lambda f: f.slug):
+    plural = "" if len(result.findings) == 1 else "s"
+    yield f"{len(result.findings)} finding{plural}" + (
+        f" in {folder.folder}" if folder.folder else ""
+    )
+    ranked = sorted(result.findings.values(), key=lambda f: f.slug)
+    for finding in ranked[:FINDINGS_SHOWN]:
         yield f"  {finding.verdict.kind.value}: {finding.title}"
         seen = result.tallies[finding.target].findings.get(finding.identity, 0)
         path = folder.paths.get(finding.slug)
@@ -134,6 +141,8 @@ def _finding_lines(result: CampaignResult, folder: FindingFolder) -> Iterator[st
             f"    {finding.identity}, met {seen:,} times, shown by {finding.stability}"
             + (f"; {path}" if path else "")
         )
+    if len(ranked) > FINDINGS_SHOWN:
+        yield f"  and {len(ranked) - FINDINGS_SHOWN} more"
 
 
 def _code_words(code: int) -> str:

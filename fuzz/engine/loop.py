@@ -176,7 +176,7 @@ class Campaign:
             for name, tally in message.tallies.items():
                 self._tallies[name].add(tally)
         elif isinstance(message, m.Found):
-            self._keep(worker, message.finding)
+            self._keep(worker, message)
         elif isinstance(message, m.Failed):
             worker.failed = message
         else:
@@ -203,13 +203,13 @@ class Campaign:
                 return
             worker.give(lease)
 
-    def _keep(self, finder: WorkerProcess, finding: Finding) -> None:
-        if finding.slug in self._findings:
-            return
-        self._findings[finding.slug] = finding
+    def _keep(self, finder: WorkerProcess, found: m.Found) -> None:
+        finding = found.finding
+        news = m.Seen(finding.target, found.origin, finding.identity)
         for worker in self._workers:
             if worker is not finder:
-                worker.tell_seen(finding.slug)
+                worker.tell(news)
+        self._findings.setdefault(finding.slug, finding)
         try:
             self._sink.keep(finding)
         except FindingsError as error:

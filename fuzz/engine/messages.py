@@ -38,9 +38,11 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):
-    """Findings, by Finding.slug, that need no shrinking any more: another worker has them."""
+    """Another worker has examined what shows as `origin`, and found it to be `identity`."""
 
-    slugs: tuple[str, ...]
+    target: str
+    origin: str
+    identity: str
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -63,9 +65,10 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):
-    """A finding that runs alone have confirmed, shrunk."""
+    """A finding that runs alone have confirmed. origin: its identity before it was shrunk."""
 
     finding: Finding
+    origin: str
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

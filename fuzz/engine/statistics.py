@@ -20,7 +20,7 @@ RAW: Final = "raw bytes"
 NO_RANGES: Final = "no range"
 KNOWN: Final = "known"  # in verdicts: a divergence that the ledger has
 NOT_REPRODUCED: Final = "not-reproduced"  # in verdicts: a suspect that a run alone cleared
-HARNESS_ERRORS_MAX: Final = 20  # kept word for word; all are counted in verdicts
+NOTES_MAX: Final = 20  # of each list of words
 
 
 class Tally(msgspec.Struct):
@@ -32,7 +32,8 @@ class Tally(msgspec.Struct):
     surfaces (a MULTI call counts for its first range's advice). unspecified: steps whose
     result the model left open or did not reach. known: by ledger entry; skipped: by reason.
     samples: programs looked at in more than the usual way, by the name of the way.
-    findings: confirmed mismatches by identity. harness_errors: the first few, in words.
+    findings: confirmed mismatches by identity. harness_errors, not_reproduced: the
+    first few, in words; all are counted in verdicts.
     """
 
     programs: int = 0
@@ -47,6 +48,7 @@ class Tally(msgspec.Struct):
     samples: dict[str, int] = msgspec.field(default_factory=dict)
     findings: dict[str, int] = msgspec.field(default_factory=dict)
     harness_errors: list[str] = msgspec.field(default_factory=list)
+    not_reproduced: list[str] = msgspec.field(default_factory=list)
 
     def add(self, other: Tally) -> None:
         """Add another tally's counters to this one's."""
@@ -65,13 +67,10 @@ class Tally(msgspec.Struct):
         ):
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
-        room = HARNESS_ERRORS_MAX - len(self.harness_errors)
-        self.harness_errors.extend(other.harness_errors[: max(0, room)])
-
-    def harness_error(self, reason: str) -> None:
-        """Keep what went wrong in words, as long as there is room."""
-        if len(self.harness_errors) < HARNESS_ERRORS_MAX:
-            self.harness_errors.append(reason)
+        for words in other.harness_errors:
+            note(self.harness_errors, words)
+        for words in other.not_reproduced:
+            note(self.not_reproduced, words)
 
     @property
     def unspecified_share(self) -> float:
@@ -94,6 +93,12 @@ def total(tallies: Sequence[Tally]) -> Tally:
 def count(counters: dict[str, int], key: str) -> None:
     """One more of something."""
     counters[key] = counters.get(key, 0) + 1
+
+
+def note(notes: list[str], words: str) -> None:
+    """Keep something in words, as long as there is room."""
+    if len(notes) < NOTES_MAX:
+        notes.append(words)
 
 
 class CallCensus:

@@ -1,25 +1,36 @@
-"""Suspects: programs that were not as predicted are run again, alone, before they count."""
+"""Suspects: programs that were not as predicted are run again, alone, before they count.
+
+What shows again is counted under its identity. The first of an identity is examined: how
+often it shows, and by which smallest program. Shrinking may end at a plainer advice or kind
+of memory, and so at another identity; that one names the finding, and everything of the first
+identity is counted under it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from conformance.model.predict import predict
-from conformance.oracle.identity import identify
-from conformance.oracle.judge import judge
 from conformance.oracle.ledger import Ledger, load_ledger
-from conformance.oracle.verdict import Verdict
+from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.program import Program
-from conformance.program.wire import Observe
-from conformance.target.target import Target
+from conformance.target.target import Target, TargetError
 from fuzz.engine import messages as m
 from fuzz.engine.budget import CampaignOptions
 from fuzz.engine.lane import Lane, Suspect
-from fuzz.engine.statistics import NOT_REPRODUCED, count
+from fuzz.engine.statistics import KNOWN, NOT_REPRODUCED, Tally, count, note
 from fuzz.findings.finding import Finding
+from fuzz.triage.examine import still_fails
+from fuzz.triage.shrink import ShrinkBudget, shrink
+from fuzz.triage.stability import DEFLAKE_RUNS, Confirmed, confirm
 
-ALONE: Final = Observe.ISOLATED | Observe.SMAPS
+# A worker that shrinks runs nothing new. Bugs of one rule and one class of difference often
+# are one bug, met with many advices on many kinds of memory: three of them are shrunk, the
+# others kept as they came.
+SHRINK_BUDGET: Final = ShrinkBudget(evaluations=4000, seconds=5.0)
+SHRINKS_ALIKE_MAX: Final = 3
+SHRINKS_MAX: Final = 40  # of one worker: 200 s at the most, all in all
 
 
 class Suspects:
@@ -28,50 +39,112 @@ class Suspects:
     def __init__(self, options: CampaignOptions) -> None:
         self.ledger: Ledger = load_ledger()
         self._options = options
-        self._seen: set[str] = set()
+        self._named: dict[tuple[str, str], str] = {}  # target, first identity -> the finding's
+        self._shrunk: Counter[tuple[str, str, str]] = Counter()
         self._hurried = False
 
-    def seen(self, slugs: tuple[str, ...]) -> None:
-        """These findings need no shrinking any more."""
-        self._seen.update(slugs)
+    def seen(self, news: m.Seen) -> None:
+        """Another worker has examined this identity."""
+        self._named.setdefault((news.target, news.origin), news.identity)
 
     def hurry(self) -> None:
         """The campaign wants to end: shrink nothing more."""
         self._hurried = True
 
-    def settle(self, lane: Lane) -> Iterator[m.Found]:
-        """Run each suspect again; count it, and give those that are new."""
+    def settle(self, lane: Lane, listen: Callable[[], None]) -> Iterator[m.Found]:
+        """Run each suspect again, count it, and give those that are new.
+
+        listen: called between suspects, so that news and a stop are heard. Nothing may be in
+        flight on the lane's target. Raises TargetError.
+        """
         suspects, lane.suspects = lane.suspects, []
         for suspect in suspects:
-            finding = self._confirm(lane, suspect)
-            if finding is None:
-                count(lane.tally.verdicts, NOT_REPRODUCED)
-                continue
-            count(lane.tally.verdicts, finding.verdict.kind.value)
-            count(lane.tally.findings, finding.identity)
-            if finding.slug not in self._seen:
-                self._seen.add(finding.slug)
-                yield m.Found(finding)
+            found = self._settle(lane.target, lane.tally, suspect)
+            if found is not None:
+                yield found
+            listen()
 
-    def _confirm(self, lane: Lane, suspect: Suspect) -> Finding | None:
-        verdict = run_alone(lane.target, suspect.program)
-        if not verdict.bad:
+    def _settle(self, target: Target, tally: Tally, suspect: Suspect) -> m.Found | None:
+        try:
+            seen = self._see_again(target, suspect.program)
+        except TargetError:
+            raise
+        except Exception as error:  # noqa: BLE001 - costs this program, not the campaign
+            count(tally.verdicts, VerdictKind.HARNESS_ERROR.value)
+            note(tally.harness_errors, f"program {suspect.number}, run alone: {error!r}")
             return None
-        return Finding(
-            identity=str(identify(suspect.program, verdict)),
-            verdict=verdict,
-            program=suspect.program,
-            shown=1,
-            runs=1,
-            target=lane.target.name,
-            release=lane.target.facts.release,
-            seed=self._options.seed,
-            index=suspect.number,
-        )
+        if seen is None:
+            count(tally.verdicts, NOT_REPRODUCED)
+            note(tally.not_reproduced, _once(suspect))
+            return None
+        entry = self.ledger.match(suspect.program, seen.verdict, target.facts)
+        if entry is not None:
+            count(tally.known, entry.id)
+            count(tally.verdicts, KNOWN)
+            return None
+        count(tally.verdicts, seen.verdict.kind.value)
+        origin = str(seen.identity)
+        named = self._named.get((target.name, origin))
+        found = None
+        if named is None:
+            finding = self._examine(target, suspect, seen)
+            named = self._named[target.name, origin] = finding.identity
+            found = m.Found(finding, origin)
+        count(tally.findings, named)
+        return found
+
+    def _see_again(self, target: Target, program: Program) -> Confirmed | None:
+        """One run is enough for what shows every time; what does not gets more chances."""
+        return confirm(target, program, runs=1) or confirm(target, program, DEFLAKE_RUNS)
+
+    def _examine(self, target: Target, suspect: Suspect, seen: Confirmed) -> Finding:
+        """How often it shows, and the smallest program that shows it."""
+        program = suspect.program
+        seen = confirm(target, program, DEFLAKE_RUNS) or seen
+        small = self._shrink(target, program, seen)
+        if small is not program:
+            again = confirm(target, small, DEFLAKE_RUNS)
+            if again is not None and again.identity.alike(seen.identity):
+                program, seen = small, again
+        return finding(target, program, seen, self._options.seed, suspect.number)
+
+    def _shrink(self, target: Target, program: Program, seen: Confirmed) -> Program:
+        identity = seen.identity
+        alike = (identity.surface, identity.rule, identity.difference)
+        if (
+            not self._options.shrink
+            or self._hurried
+            or self._shrunk[alike] >= SHRINKS_ALIKE_MAX
+            or self._shrunk.total() >= SHRINKS_MAX
+        ):
+            return program
+        self._shrunk[alike] += 1
+        runs = DEFLAKE_RUNS if seen.flaky else 1
+        ask = still_fails(target, identity, seen.observe, runs)
+        return shrink(program, ask, SHRINK_BUDGET)
 
 
-def run_alone(target: Target, program: Program) -> Verdict:
-    """Run a program in a process of its own, with the fullest look, and judge it."""
-    (outcome,) = target.run_batch([program], ALONE)
-    prediction = predict(program, target.facts, outside=outcome.outside, observe=int(ALONE))
-    return judge(program, outcome, prediction)
+def finding(target: Target, program: Program, seen: Confirmed, seed: int, index: int) -> Finding:
+    """A finding of what was confirmed. index: -1 for a program that was not generated."""
+    return Finding(
+        identity=str(seen.identity),
+        verdict=seen.verdict,
+        program=program,
+        shown=seen.shown,
+        runs=seen.runs,
+        target=target.name,
+        release=target.facts.release,
+        seed=seed,
+        index=index,
+    )
+
+
+def words_of(verdict: Verdict) -> str:
+    """A verdict in a few words."""
+    return verdict.differences[0].words if verdict.differences else verdict.reason
+
+
+def _once(suspect: Suspect) -> str:
+    """What was seen only the first time."""
+    how = f", {suspect.observe.name}" if suspect.observe else ""
+    return f"program {suspect.number}{how}: {words_of(suspect.verdict)}"

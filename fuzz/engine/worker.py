@@ -84,11 +84,13 @@ class Worker:
         """Settle the suspects of a lease, then report it."""
         tallies: dict[str, Tally] = {}
         for lane in self._lanes:
-            for found in self._suspects.settle(lane):
+            for found in self._suspects.settle(lane, self._hear):
                 self._end.send(found)
-                self._listen(wait=False)
             tallies[lane.target.name] = lane.take_tally()
         self._end.send(m.Done(lease, done, tallies))
+
+    def _hear(self) -> None:
+        self._listen(wait=False)
 
     def _listen(self, wait: bool) -> None:
         """Take what the campaign has said."""
@@ -100,7 +102,7 @@ class Worker:
             if isinstance(message, m.Work):
                 self._leases.append(message.lease)
             elif isinstance(message, m.Seen):
-                self._suspects.seen(message.slugs)
+                self._suspects.seen(message)
             elif isinstance(message, m.Stop):
                 self._stopping = True
                 self._suspects.hurry()

@@ -59,9 +59,9 @@ class WorkerProcess:
         self.leases.append(lease)
         self._say(m.Work(lease))
 
-    def tell_seen(self, slug: str) -> None:
-        """Another worker has this finding."""
-        self._say(m.Seen((slug,)))
+    def tell(self, news: m.Seen) -> None:
+        """Another worker has a finding."""
+        self._say(news)
 
     def stop(self) -> None:
         """Ask it to finish what runs and end. May be repeated."""

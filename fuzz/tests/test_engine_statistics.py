@@ -24,13 +24,14 @@ from conformance.program.control_struct import (
 )
 from conformance.program.program import Program
 from fuzz.engine.statistics import (
-    HARNESS_ERRORS_MAX,
     NO_RANGES,
+    NOTES_MAX,
     OTHER,
     RAW,
     CallCensus,
     Tally,
     argument_name,
+    note,
     total,
 )
 
@@ -74,11 +75,11 @@ def test_every_counter_is_added() -> None:
 
 def test_harness_errors_are_kept_only_up_to_the_limit() -> None:
     tally = Tally()
-    for i in range(HARNESS_ERRORS_MAX + 5):
-        tally.harness_error(f"error {i}")
+    for i in range(NOTES_MAX + 5):
+        note(tally.harness_errors, f"error {i}")
     more = Tally(harness_errors=["another"])
     tally.add(more)
-    assert len(tally.harness_errors) == HARNESS_ERRORS_MAX
+    assert len(tally.harness_errors) == NOTES_MAX
 
 
 def test_calls_are_counted_by_surface_and_advice() -> None:
