@@ -61,7 +61,9 @@ def with_flaw(
     if flaw >= CTL_PLACE:
         return _misplaced(chooser, layout, call, flaw)
     if flaw == VERSION:
-        return replace(call, control=replace(control, version=chooser.pick(VERSIONS)))
+        call = replace(call, control=replace(control, version=chooser.pick(VERSIONS)))
+        # What lies behind a version that nobody knows need not even be there.
+        return _misplaced(chooser, layout, call, CTL_PLACE) if chooser.chance(1, 4) else call
     if flaw == TYPE:
         return replace(call, control=replace(control, type_value=chooser.pick(TYPES)))
     if flaw == FLAGS:

@@ -174,9 +174,12 @@ _ADVICE_TABLES: dict[tuple[int, ...], tuple[int, ...]] = {}
 
 
 def call_table(surfaces: frozenset[str]) -> tuple[int, ...]:
-    """The surfaces' steps, evenly. Raises KeyError for a name that is no surface."""
+    """The surfaces' steps, evenly. Raises KeyError for a name that is no surface, and ValueError
+    for none at all."""
     found = _CALL_TABLES.get(surfaces)
     if found is None:
+        if not surfaces:
+            raise ValueError(f"no surface to call: name one of {', '.join(_CALL_STEPS)}")
         found = tuple(sorted([_CALL_STEPS[name] for name in surfaces]))
         _CALL_TABLES[surfaces] = found
     return found

@@ -119,6 +119,11 @@ def test_an_unknown_surface_is_an_error() -> None:
         ProgramSource(1, GenerateOptions(surfaces=frozenset({"mincore"}))).program(0)
 
 
+def test_no_surface_at_all_is_an_error() -> None:
+    with pytest.raises(ValueError, match="name one of madvise, process_madvise, madvise_ranges"):
+        ProgramSource(1, GenerateOptions(surfaces=frozenset())).program(0)
+
+
 def test_options_bound_what_is_made() -> None:
     options = GenerateOptions(mappings_max=2, steps_max=1, whole=False, advices=(4,))
     made = first_programs(2000, options=options)
