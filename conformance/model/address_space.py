@@ -64,7 +64,7 @@ class Vma:
     """
 
     __slots__ = ("start", "end", "flags", "pgoff", "file", "anonymous", "anon_vma", "special",
-                 "secret", "kind", "handle")  # fmt: skip
+                 "secret", "handle")  # fmt: skip
 
     def __init__(
         self, start: int, end: int, flags: int, pgoff: int, file: File | None, anonymous: bool
@@ -78,7 +78,6 @@ class Vma:
         self.anon_vma = 0
         self.special = False
         self.secret = False
-        self.kind = ""
         self.handle = 0
 
     def copy(self, start: int, end: int) -> Vma:
@@ -89,7 +88,6 @@ class Vma:
         new.anon_vma = self.anon_vma
         new.special = self.special
         new.secret = self.secret
-        new.kind = self.kind
         new.handle = self.handle
         return new
 

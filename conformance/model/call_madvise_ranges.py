@@ -15,7 +15,7 @@ from conformance.model.statistics import Statistics, pack_per_range
 from conformance.model.walk import apply_part
 from conformance.program.kernel_facts import RangesCall
 from conformance.program.places import PAGE
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, last_cited
 
 
 def madvise_ranges(process: Process, ctl_at: int, policy: Policy) -> int:
@@ -60,8 +60,14 @@ def madvise_ranges(process: Process, ctl_at: int, policy: Policy) -> int:
 def _deliver(
     process: Process, request: Request, stats: Statistics, report: list[bytes], error: int
 ) -> int:
-    """Write what is to be reported, once, at the end: the errno to return, EFAULT first."""
+    """Write what is to be reported, once, at the end: the errno to return, EFAULT first.
+
+    What is cited last is told as the rule behind the result: reporting has its own only when
+    it fails.
+    """
+    decided = last_cited() if error else "walk-as-madvise"
     if not request.stats_at:
+        cite(decided)
         return error
     fault = False
     if request.per_range_at:
@@ -78,6 +84,7 @@ def _deliver(
     if fault:
         cite("stats-fault")
         return EFAULT
+    cite(decided)
     return error
 
 

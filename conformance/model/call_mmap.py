@@ -10,12 +10,26 @@ from conformance.model.address_space import AddressSpace, File, Vma, page_of, pa
 from conformance.model.page_state import unmap_pages
 from conformance.model.process import Process
 from conformance.model.split_merge import merge_new, split
-from conformance.program.mapping import FILE_KINDS, Backing, FileSlot, Kind, Mapping, Sharing
+from conformance.program.mapping import PROT_BITS, Backing, FileSlot, Kind, Mapping, Sharing
 from conformance.program.places import PAGE, TASK_SIZE, page_address
 from conformance.spec.cite import cite
 
 PROT_FLAGS: Final = {0: 0, 1: f.RD, 3: f.RD | f.WR, 5: f.RD | f.EX}
 MAY: Final = f.MR | f.MW | f.ME
+
+# Bound once: looking a member up in its Enum costs as much as a whole check.
+_ANON: Final = Kind.ANON
+_NORESERVE: Final = Kind.NORESERVE
+_GROWSDOWN: Final = Kind.GROWSDOWN
+_DROPPABLE: Final = Kind.DROPPABLE
+_ZERO: Final = Kind.ZERO
+_MEMFD: Final = Kind.MEMFD
+_TMPFS: Final = Kind.TMPFS
+_DISK: Final = Kind.DISK
+_SECRETMEM: Final = Kind.SECRETMEM
+_HUGETLB: Final = Kind.HUGETLB
+_VVAR: Final = Kind.VVAR
+_SHARED: Final = Sharing.SHARED
 
 
 def make_file(slot: int, spec: FileSlot, process: Process) -> File:
@@ -73,79 +87,92 @@ def unmap(space: AddressSpace, start: int, end: int) -> int:
 def mmap(process: Process, mapping: Mapping) -> int:
     """The address, or -errno. Source: do_mmap(), __mmap_region()."""
     space = process.space
-    start = page_of(page_address(mapping.at))
-    if mapping.kind is Kind.VVAR:
+    kind = mapping.kind
+    address = page_address(mapping.at)
+    start = page_of(address)
+    if kind is _VVAR:
         return _move_vvar(process, mapping, start)
-    if mapping.kind is Kind.SECRETMEM:
+    if kind is _SECRETMEM:
         return _map_secret(process, mapping, start)
-    vma = _fresh(process, mapping, start)
-    error = _check(process, mapping, vma)
-    if error:
-        return -error
+    shared = mapping.sharing is _SHARED
+    if kind is _ANON and not shared and not process.facts.noexec:
+        flags = PROT_FLAGS[PROT_BITS[mapping.prot]] | MAY
+        if flags & f.WR:
+            flags |= f.AC
+        vma = Vma(start, start + mapping.pages, flags | space.default_flags, start, None, True)
+    else:
+        vma = _fresh(process, mapping, start, shared)
+        error = _check(process, mapping, vma, shared)
+        if error:
+            return -error
+    if len(space.vmas) > process.facts.max_map_count:
+        return -ENOMEM
     error = unmap(space, vma.start, vma.end)
     if error:
         return -error
     cite("mmap-fixed")
     merge_new(space, vma)
-    return page_address(mapping.at)
+    return address
 
 
-def _fresh(process: Process, mapping: Mapping, start: int) -> Vma:
+def _fresh(process: Process, mapping: Mapping, start: int, shared: bool) -> Vma:
     """The VMA that a mapping asks for, before merging."""
     kind = mapping.kind
     end = start + mapping.pages
-    flags = PROT_FLAGS[mapping.prot.bits] | MAY
-    shared = mapping.sharing is Sharing.SHARED and kind is not Kind.DROPPABLE
+    flags = PROT_FLAGS[PROT_BITS[mapping.prot]] | MAY
+    if kind is _DROPPABLE:  # a type of its own, neither shared nor private
+        shared = False
+        flags |= f.DP | f.NR | f.WF | f.DD
     if shared:
         flags |= f.SH | f.MS
-    if kind.value in process.facts.noexec:
+    if process.facts.noexec and kind.value in process.facts.noexec:
         flags &= ~f.ME
     file: File | None = None
     pgoff = start
-    if kind in FILE_KINDS:
+    anonymous = not shared
+    handle = 0
+    if kind is _MEMFD or kind is _TMPFS or kind is _DISK:
         file = process.files[mapping.file]
         pgoff = mapping.offset
-        if shared and mapping.read_only_fd:
-            flags &= ~(f.SH | f.MW)
+        anonymous = False
+        if mapping.read_only_fd:
+            handle = 1
+            if shared:
+                flags &= ~(f.SH | f.MW)
         if flags & f.SH and file.sealed:
             flags &= ~f.MW
-    elif kind is Kind.ZERO and not shared:
-        file = process.zero
-        pgoff = mapping.offset
-    elif kind is Kind.HUGETLB:
+    elif kind is _HUGETLB:
         file = File("hugetlb", mapping.pages, False)
         pgoff = 0
+        anonymous = False
         flags |= f.DE | f.HT
+    elif kind is _ZERO and not shared:
+        file = process.zero_file()
+        pgoff = mapping.offset
     elif shared:
         file = File("shared", mapping.pages, True)
-        pgoff = mapping.offset if kind is Kind.ZERO else 0
-    anonymous = not shared and (kind is Kind.ZERO or file is None)
-    if kind is Kind.GROWSDOWN:
+        pgoff = mapping.offset if kind is _ZERO else 0
+    if kind is _GROWSDOWN:
         flags |= f.GD
-    elif kind is Kind.DROPPABLE:
-        flags |= f.DP | f.NR | f.WF | f.DD
-    elif kind is Kind.NORESERVE and process.facts.overcommit != 2:
+    elif kind is _NORESERVE and process.facts.overcommit != 2:
         flags |= f.NR
     if flags & f.WR and not flags & (f.SH | f.NR | f.HT):
         flags |= f.AC
-    flags |= process.space.default_flags
-    vma = Vma(start, end, flags, pgoff, file, anonymous)
-    vma.kind = kind.value
-    vma.handle = int(mapping.read_only_fd and kind in FILE_KINDS)
+    vma = Vma(start, end, flags | process.space.default_flags, pgoff, file, anonymous)
+    vma.handle = handle
     return vma
 
 
-def _check(process: Process, mapping: Mapping, vma: Vma) -> int:
+def _check(process: Process, mapping: Mapping, vma: Vma, shared: bool) -> int:
     """Refusals before anything is unmapped, in do_mmap()'s order: 0 or a positive errno."""
     kind = mapping.kind
-    shared = mapping.sharing is Sharing.SHARED
-    if kind is Kind.HUGETLB and (mapping.at % 512 or mapping.pages % 512):
+    if kind is _HUGETLB and (mapping.at % 512 or mapping.pages % 512):
         return EINVAL
-    if kind is Kind.GROWSDOWN and shared:
+    if kind is _GROWSDOWN and shared:
         return EINVAL
-    if kind is Kind.DROPPABLE and not process.facts.has_droppable:
+    if kind is _DROPPABLE and not process.facts.has_droppable:
         return EINVAL
-    if kind in FILE_KINDS:
+    if kind is _MEMFD or kind is _TMPFS or kind is _DISK:
         if shared and mapping.read_only_fd and vma.flags & f.WR:
             cite("mmap-read-only-fd")
             return EACCES
@@ -154,15 +181,13 @@ def _check(process: Process, mapping: Mapping, vma: Vma) -> int:
         if vma.file is not None and vma.file.sealed and vma.flags & f.SH and vma.flags & f.WR:
             cite("mmap-sealed-file")
             return EPERM
-    if len(process.space.vmas) > process.facts.max_map_count:
-        return ENOMEM
     return 0
 
 
 def _map_secret(process: Process, mapping: Mapping, start: int) -> int:
     """memfd_secret(): shared only, and within RLIMIT_MEMLOCK. Source: mm/secretmem.c."""
     space = process.space
-    if mapping.sharing is not Sharing.SHARED:
+    if mapping.sharing is not _SHARED:
         cite("secretmem-shared-only")
         error = unmap(space, start, start + mapping.pages)
         return -(error or EINVAL)
@@ -173,10 +198,9 @@ def _map_secret(process: Process, mapping: Mapping, start: int) -> int:
     if error:
         return -error
     file = File("secretmem", mapping.pages, True)
-    flags = process.facts.secretmem_flags & ~(f.RD | f.WR) | PROT_FLAGS[mapping.prot.bits]
+    flags = process.facts.secretmem_flags & ~(f.RD | f.WR) | PROT_FLAGS[PROT_BITS[mapping.prot]]
     vma = Vma(start, start + mapping.pages, flags, 0, file, False)
     vma.secret = True
-    vma.kind = mapping.kind.value
     merge_new(space, vma)
     return page_address(mapping.at)
 
@@ -198,6 +222,5 @@ def _move_vvar(process: Process, mapping: Mapping, start: int) -> int:
         return -error
     vma = Vma(start, start + pages, process.facts.vvar_flags, 0, None, False)
     vma.special = True
-    vma.kind = mapping.kind.value
     merge_new(space, vma)
     return page_address(mapping.at)

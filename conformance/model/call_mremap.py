@@ -215,7 +215,7 @@ def _copy_and_drop(
         pgoff = target
     copy = Vma(target, target + new, vma.flags, pgoff, vma.file, vma.anonymous)
     copy.anon_vma, copy.special = vma.anon_vma, vma.special
-    copy.secret, copy.kind, copy.handle = vma.secret, vma.kind, vma.handle
+    copy.secret, copy.handle = vma.secret, vma.handle
     whole = start == vma.start and start + old == vma.end
     moved = merge_new(space, copy)
     if vma.flags & UFFD:

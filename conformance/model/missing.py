@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from typing import Final
-
 from conformance.program.call import Mmap
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.mapping import Backing, Kind, Mapping, Uffd
 from conformance.program.program import Program
 
 _NOT_EVERYWHERE: Final = frozenset({Kind.DROPPABLE, Kind.SECRETMEM, Kind.HUGETLB, Kind.VVAR})
-_NO_UFFD: Final = Uffd.NO
-
-
 _DISK: Final = Backing.DISK
 _NO_UFFD: Final = Uffd.NO
-_WP: Final = Uffd.WP
+_UFFD_WP: Final = Uffd.WP
 _DROPPABLE: Final = Kind.DROPPABLE
 _SECRETMEM: Final = Kind.SECRETMEM
 _HUGETLB: Final = Kind.HUGETLB
@@ -52,7 +47,7 @@ def _mapping(mapping: Mapping, facts: KernelFacts) -> str:
     if uffd is not _NO_UFFD:
         if not facts.has_uffd:
             return "userfaultfd()"
-        if uffd is Uffd.WP and not facts.has_uffd_wp:
+        if uffd is _UFFD_WP and not facts.has_uffd_wp:
             return "userfaultfd write protection"
     if mapping.soft_dirty_cleared and not facts.has_soft_dirty:
         return "CONFIG_MEM_SOFT_DIRTY"

@@ -21,6 +21,8 @@ from conformance.spec.cite import cite
 
 SIGBUS: Final = 7
 SIGSEGV: Final = 11
+PLAIN_MASK: Final = f.WR | f.HT | f.UM | f.DP
+PLAIN: Final = f.WR  # writable, and a missing page is simply made
 WORDS: Final = (0, 2040, 4088)
 HUGE_PAGES: Final = 512  # pages of 4 KiB in a huge page of 2 MiB
 STACK_GUARD_PAGES: Final = 256  # stack_guard_gap
@@ -125,6 +127,32 @@ def _shown(space: AddressSpace, vma: Vma, page: int) -> int:
         space.bytes[page - space.base] = bytearray(spelled)
         return BYTES
     return file.content.get(file_page, 0)
+
+
+def touch_run(space: AddressSpace, first: int, pages: int, write: bool, tag: int) -> int:
+    """Accesses to pages one after the other, as call.TouchPages: the pages accessed, or
+    -(signal << 16 | pages before it). Page i gets the tag `tag` + i."""
+    done = 0
+    while done < pages:
+        vma = space.at(first + done)
+        if vma is not None and write and vma.anonymous and vma.flags & PLAIN_MASK == PLAIN:
+            # The usual run: fresh private memory, nothing in the way.
+            end = min(first + pages, vma.end, space.base + space.count)
+            while first + done < end:
+                index = first + done - space.base
+                if space.pte[index] != PTE_NONE:
+                    break
+                prepare_anon_vma(space, vma)
+                space.pte[index] = PTE_PRESENT
+                space.copy_of[index] = tag + done
+                done += 1
+            if done == pages:
+                break
+        signal = touch(space, first + done, write, tag + done)
+        if signal:
+            return -(signal << 16 | done)
+        done += 1
+    return pages
 
 
 def touch(space: AddressSpace, page: int, write: bool, tag: int) -> int:

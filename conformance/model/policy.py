@@ -14,8 +14,10 @@ from conformance.abi.errnos import EINVAL, ENOMEM
 class Policy:
     """The defaults are the text of the specification."""
 
-    __slots__ = ("unknown_version_errno", "padding_checked", "gap_is_error", "whole_advices",
-                 "default_advices", "count_max", "single_mapping_errno", "stop_on_gap_wins")  # fmt: skip
+    __slots__ = (
+        "unknown_version_errno", "padding_checked", "gap_is_error", "whole_advices",
+        "default_advices", "count_max", "single_mapping_errno", "stop_on_gap_wins",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.unknown_version_errno = EINVAL

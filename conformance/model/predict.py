@@ -14,7 +14,7 @@ from conformance.model.call_mremap import mremap
 from conformance.model.call_process_madvise import process_madvise
 from conformance.model.fork_child import fork
 from conformance.model.missing import missing_feature
-from conformance.model.page_state import touch
+from conformance.model.page_state import touch_run
 from conformance.model.policy import DEFAULT_POLICY, Policy
 from conformance.model.prediction import Prediction
 from conformance.model.process import Process
@@ -176,14 +176,10 @@ class _Run:
 
     def _touch(self, step: c.TouchPages) -> int:
         first = page_address(step.page) // PAGE
-        if not step.write:
+        if not step.write and self.process.facts.vvar_pages:
             self._special_touch(first, first + step.pages)
-        for done in range(step.pages):
-            tag = write_tag(self.serial, step.page + done)
-            signal = touch(self.process.space, first + done, step.write, tag)
-            if signal:
-                return -(signal << 16 | done)
-        return step.pages
+        tag = write_tag(self.serial, step.page)
+        return touch_run(self.process.space, first, step.pages, step.write, tag)
 
     def _special_touch(self, start: int, end: int) -> None:
         """Reading [vvar] may end in SIGBUS, by what clock the kernel uses. What comes after it

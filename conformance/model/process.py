@@ -10,14 +10,20 @@ from conformance.program.kernel_facts import KernelFacts
 class Process:
     """The process that runs a program. remote: the second one, a fork taken before the steps."""
 
-    __slots__ = ("facts", "space", "memory", "files", "zero", "remote")
+    __slots__ = ("facts", "space", "memory", "files", "_zero", "remote")
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
         self.space = AddressSpace(facts, pages)
         self.memory = UserMemory(self.space)
         self.files: list[File] = []
-        self.zero = File("zero", 1 << 20, False)  # /dev/zero: one open file for all mappings
-        self.zero.own_area = True
-        self.zero.device = True
+        self._zero: File | None = None
         self.remote: AddressSpace | None = None
+
+    def zero_file(self) -> File:
+        """/dev/zero: one open file behind all its private mappings."""
+        if self._zero is None:
+            self._zero = File("zero", 1 << 20, False)
+            self._zero.own_area = True
+            self._zero.device = True
+        return self._zero

@@ -11,6 +11,7 @@ from conformance.model.address_space import (
     PTE_GUARD,
     PTE_MAYBE,
     PTE_NONE,
+    PTE_PRESENT,
     AddressSpace,
     Vma,
 )
@@ -28,6 +29,7 @@ from conformance.program.places import PAGE
 
 FILE_BIT: Final = 1 << 63
 ALL_BITS: Final = (1 << 37) - 1
+SEEN: Final = PAGE_PRESENT | PAGE_READ
 
 
 def expect_snapshot(
@@ -38,18 +40,23 @@ def expect_snapshot(
     pages = [0] * space.count
     out = ExpectedSnapshot(step, child, vmas, pages)
     base, end = space.base, space.base + space.count
+    plain = not space.covered
     for vma in space.vmas:
-        if vma.end <= base or vma.start >= end:
+        if vma.start >= end:
             continue
         pgoff = FILE_BIT | vma.pgoff if vma.file is not None else 0
         vmas += (vma.start * PAGE, vma.end * PAGE, vma.flags, pgoff)
         readable = vma.flags & f.RD
-        for index in range(vma.start - base, min(vma.end - base, space.count)):
+        for index in range(max(vma.start - base, 0), min(vma.end - base, space.count)):
             if vma.special:
                 out.page_masks[index] = 0
                 continue
             pte = space.pte[index]
             if pte == PTE_NONE and not read_all:
+                continue
+            copy = space.copy_of[index]
+            if pte == PTE_PRESENT and copy >= 0 and readable and plain and not space.lazy[index]:
+                pages[index] = SEEN | copy  # the usual page: a private copy of one write
                 continue
             if pte == PTE_GUARD:
                 pages[index] = PAGE_GUARD | (PAGE_UNREADABLE if read_all and readable else 0)
@@ -73,7 +80,8 @@ def _expect_page(
                 vma.file.cached.add(vma.file_page(index + space.base))  # by the look itself
     out.pages[index] = word
     if pte == PTE_MAYBE:
-        out.page_masks[index] = ALL_BITS & ~(PAGE_PRESENT | PAGE_SWAP | (0 if read_all else PAGE_READ))
+        free = PAGE_PRESENT | PAGE_SWAP | (0 if read_all else PAGE_READ)
+        out.page_masks[index] = ALL_BITS & ~free
         out.reasons[index] = space.why.get(index, "")
     if space.lazy[index]:
         zero = PAGE_PRESENT | (word & PAGE_READ)
