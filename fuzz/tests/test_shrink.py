@@ -23,6 +23,7 @@ from fuzz.triage.shrink_columns import delete_columns
 from fuzz.triage.shrink_passes import PASSES
 from fuzz.triage.stability import DEFLAKE_RUNS, confirm
 
+COLD = BY_NAME["COLD"].value
 DONTNEED = BY_NAME["DONTNEED"].value
 GENEROUS = ShrinkBudget(20_000, 120.0)
 
@@ -79,7 +80,7 @@ def test_a_fault_is_found_confirmed_and_shrunk_to_what_it_takes() -> None:
     # The one mapping that a program must have, one call, one page of unmapped memory.
     assert small.layout == (Mapping(Kind.ANON, 1, 1),)
     (step,) = small.steps
-    assert step == c.MadviseRanges(ControlFields(Single(Range(ARENA_BASE, PAGE, 0))))
+    assert step == c.MadviseRanges(ControlFields(Single(Range(ARENA_BASE, PAGE, COLD))))
     assert small.files == ()
 
 
