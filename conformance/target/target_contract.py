@@ -39,7 +39,7 @@ MakeTarget = Callable[[], Target]
 
 # Long enough to be disturbed in the middle: a program that touches 1000 pages takes 0.5 ms or
 # more, so that the process of a group of 64 lives for 30 ms; finding it takes less than 10.
-DISTURBED_PROGRAMS: Final = 256
+DISTURBED_PROGRAMS: Final = 128
 DISTURBED_PAGES: Final = 1000
 DISTURB_AFTER_S: Final = 0.01
 ATTEMPTS: Final = 20  # a disturbance that comes between two programs is tried again
@@ -172,8 +172,9 @@ def death_reported(make_target: MakeTarget) -> None:
         _expect_touched([last], 4)
         _expect(killed.status is Status.KILLED, f"unmapping its code left it {killed.status}")
         _expect(killed.signal == signal.SIGSEGV, f"it died of signal {killed.signal}")
+        # The call that unmaps it may or may not be seen to return.
         _expect(
-            killed.results[: killed.step] == killed.results[:2],
+            len(killed.results) == killed.step in (2, 3) and killed.results[1] == 1,
             f"it died at step {killed.step} with results {killed.results}",
         )
 
@@ -182,7 +183,7 @@ def killed_worker_recovers(make_target: MakeTarget) -> None:
     """SIGKILL of a process that runs programs loses no outcome and changes none."""
     wanted, programs = _long_batch()
     with make_target() as target:
-        for _ in range(3):
+        for _ in range(2):
             target.submit(programs)
             target.submit(programs)
             time.sleep(DISTURB_AFTER_S)
