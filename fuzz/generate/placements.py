@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
+from conformance.program.mapping import Mapping, Prot
 from conformance.program.places import (
     ARENA_END_MAX,
     KERNEL,
@@ -29,6 +31,7 @@ PLACES_ODD: Final = table(
 )  # fmt: skip
 _NOWHERE: Final = (NULL, UNMAPPED, KERNEL, NONCANONICAL, ARENA_END_MAX, 1, (1 << 64) - 8)
 _SHIFTS: Final = (1, 4, 8, 12)
+_RW: Final = Prot.RW
 # Byte offsets in an arena page: its start, and either side of the words that touches write.
 _IN_PAGE: Final = (0, 8, 0x100, 0x7E0, 0x7F8, 0xF00)
 
@@ -47,11 +50,19 @@ def draw_place(chooser: Chooser, layout: Layout, usual: int, size: int) -> int:
         return ZONE_RO_END - chooser.integer(0, size)
     if form == NOWHERE:
         return pick(_NOWHERE)
-    if form == IN_ARENA:
-        mapping = pick(tuple(layout.mappings))
-        page = mapping.at + chooser.integer(0, min(mapping.pages, 4) - 1)
-        return page_address(page) + pick(_IN_PAGE)
+    mappings = _writable(layout)
+    if not mappings or chooser.chance(1, 8):
+        mappings = tuple(layout.mappings)
     if form == ACROSS_ARENA_EDGE:
-        return page_address(pick(layout.edges)) - chooser.integer(0, size)
-    mapping = pick(tuple(layout.mappings))
-    return page_address(mapping.at + min(1, mapping.pages - 1)) - 8 * chooser.integer(1, 5)
+        edges = tuple([b.at for a, b in pairwise(mappings) if a.at + a.pages == b.at])
+        return page_address(pick(edges or layout.edges)) - chooser.integer(1, size)
+    mapping = pick(mappings)
+    if form == ACROSS_ARENA_PAGES and mapping.pages > 1:
+        return page_address(mapping.at + 1) - 8 * chooser.integer(1, 5)
+    page = mapping.at + chooser.integer(0, min(mapping.pages, 4) - 1)
+    return page_address(page) + pick(_IN_PAGE)
+
+
+def _writable(layout: Layout) -> tuple[Mapping, ...]:
+    """Mappings that can be written to: elsewhere the struct cannot be put, and no call is made."""
+    return tuple([mapping for mapping in layout.mappings if mapping.prot is _RW])

@@ -26,7 +26,7 @@ from fuzz.generate.typical import typical
 # Over the JSON of the first 200 programs of seed 1. It changes whenever a generator or a table
 # does, on purpose: then note in the changelog that seeds name other programs from now on.
 # It must not change with the machine, the Python, or native code.
-GOLDEN = "05e2ed8a3a79fc5ace7172ff36a1ac47c05a16e6a656093d3a9f32a038e8869a"
+GOLDEN = "21840641ecd932424173d64ca7b358de38e5f27faffa6767cc408cbc7e9c516e"
 
 
 def digest(programs: list[Program]) -> str:
