@@ -1,0 +1,69 @@
+"""Judges typical programs on one core as fast as it can: python -m ci.bench.pinned_campaign CPU.
+
+Says `ready` on standard output; for each number of seconds that it reads on standard input it
+runs for so long and prints how many programs were judged, in how many seconds. Worker and
+executor share the core, as a campaign's do.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from typing import Final
+
+from ci.compiled.activate import activate
+
+BATCH: Final = 64
+SEED: Final = 1
+
+
+def serve(cpu: int) -> None:
+    """Answer each line of standard input until it ends. Raises RuntimeError unless every
+    program was judged conformant: a wrong answer is quickly given."""
+    from conformance.oracle.ledger import load_ledger
+    from conformance.program.wire import Observe
+    from conformance.target.executor_target import Options
+    from conformance.target.registry import open_target
+    from fuzz.engine.lane import Lane
+    from fuzz.engine.worker import IN_FLIGHT
+    from fuzz.generate.seeded import SeededChooser
+    from fuzz.generate.typical import typical
+
+    os.sched_setaffinity(0, {cpu})
+    chooser = SeededChooser(SEED)
+    nothing = Observe(0)
+    with open_target("host", Options(cpu=cpu)) as target:
+        lane = Lane(target, load_ledger())
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        _say("ready")
+        for line in sys.stdin:
+            seconds = float(line)
+            first = in_flight = 0
+            start = time.monotonic()
+            while time.monotonic() - start < seconds:
+                lane.start(first, [typical(chooser) for _ in range(BATCH)], nothing)
+                first += BATCH
+                in_flight += 1
+                if in_flight == IN_FLIGHT:
+                    lane.finish()
+                    in_flight -= 1
+            for _ in range(in_flight):
+                lane.finish()
+            took = time.monotonic() - start
+            tally = lane.take_tally()
+            if tally.judged("conformant") != first:
+                raise RuntimeError(f"{first} typical programs, judged: {tally.verdicts}")
+            _say(f"{first} {took}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    activate()
+    serve(int(sys.argv[1]))
