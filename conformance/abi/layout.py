@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from conformance.abi.scalars import DataModel, Scalar
 
@@ -51,6 +51,10 @@ class StructLayout:
 
     tag: str
     members: tuple[Member, ...]
+    # What _place() found: asked for every program file that is read.
+    _known: dict[DataModel, tuple[tuple[Placed, ...], int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def align(self, model: DataModel) -> int:
         """Alignment in bytes."""
@@ -72,6 +76,11 @@ class StructLayout:
         raise KeyError(f"struct {self.tag} has no member {path}")
 
     def _place(self, model: DataModel) -> tuple[tuple[Placed, ...], int]:
+        if model not in self._known:
+            self._known[model] = self._compute(model)
+        return self._known[model]
+
+    def _compute(self, model: DataModel) -> tuple[tuple[Placed, ...], int]:
         out: list[Placed] = []
         at = 0
         bit = -1  # next free bit of the byte at `at` - 1, or -1
