@@ -22,6 +22,7 @@ from ci.cli.arguments import (
     surface_names,
     target_option,
 )
+from ci.cli.opening import CANARY_ONE_IN
 from ci.cli.output import FindingFolder, OutputError, prepare_json, write_json
 from ci.cli.summary import exit_code, print_summary, summary_json
 from ci.compiled.worker import MODULE as WORKER_MODULE
@@ -33,7 +34,6 @@ from fuzz.engine.progress import choose_progress
 
 WORKERS_MAX: Final = 256
 CANARY_WRAPPER: Final = "fuzz.mutants.canary:wrap_target"
-CANARY_ONE_IN: Final = 2000  # calls; some tens of findings a second
 NOT_REPRODUCED: Final = "not-reproduced"
 FAIL_ON: Final = tuple(sorted(kind.value for kind in BAD_KINDS))
 

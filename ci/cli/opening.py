@@ -1,0 +1,23 @@
+"""Targets for the commands that run programs in their own process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from conformance.target.registry import open_target
+from conformance.target.target import Target
+from fuzz.mutants.canary import CanaryTarget
+
+CANARY_ONE_IN = 2000  # calls; some tens of findings a second at full rate
+
+
+@contextmanager
+def opened(names: tuple[str, ...], canary: bool = False) -> Iterator[list[Target]]:
+    """Open targets, all closed at the end. canary: they lie. Raises TargetError."""
+    with ExitStack() as stack:
+        targets: list[Target] = []
+        for name in names:
+            target: Target = stack.enter_context(open_target(name))
+            targets.append(CanaryTarget(target, CANARY_ONE_IN) if canary else target)
+        yield targets
