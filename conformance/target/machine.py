@@ -62,9 +62,7 @@ def look_at_machine() -> tuple[Item, ...]:
         items += _state(running.probed.facts)
         items += _unknown(running.probed)
     items += _guests()
-    return tuple(
-        item._replace(how_to="") if item.present else item for item in items
-    )  # fmt: skip
+    return tuple(item._replace(how_to="") if item.present else item for item in items)
 
 
 def _run_executor() -> Running:
@@ -111,12 +109,12 @@ def _tools(running: Running) -> Iterator[Item]:
 
 
 def _observation(running: Running) -> Iterator[Item]:
-    smaps = os.access("/proc/self/smaps", os.R_OK)
+    smaps, pagemap = Path("/proc/self/smaps"), Path("/proc/self/pagemap")
     yield Item(
         "/proc",
-        smaps and os.access("/proc/self/pagemap", os.R_OK),
-        "mappings and pages are read from it" if smaps else "/proc/self/smaps is not readable",
-        "mount -t proc proc /proc",
+        smaps.exists() and pagemap.exists(),
+        "mappings and pages are read from smaps and pagemap in it",
+        "mount -t proc proc /proc; a kernel with CONFIG_PROC_PAGE_MONITOR",
         needed=True,
     )
     yield Item(
@@ -262,7 +260,7 @@ def _has_memory_cgroup() -> bool:
     """In the unified hierarchy, or as a controller of its own."""
     for path in ("/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/unified/cgroup.controllers"):
         try:
-            if "memory" in Path(path).read_text("ascii").split():
+            if "memory" in Path(path).read_text("utf-8").split():
                 return True
         except OSError:
             continue
