@@ -33,16 +33,22 @@ void calls_end(void)
 /*
  * Poisoned memory is lost to the whole machine, not only to this process:
  * refused unless asked for. A length of 0 does nothing and is how kernels are
- * asked whether they know the advice.
+ * asked whether they know the advice; one that does not know it cannot be hurt.
  */
 bool call_poisons(const u64 *word)
 {
+	static int known = -1;
 	bool local = word[0] == NR_MADVISE && word[2];
 	bool remote = word[0] == NR_PROCESS_MADVISE;
 	int advice = remote ? word[4] : word[3];
 
-	return (local || remote) && !options.poison && advice >= MADV_POISON_FIRST &&
-	       advice <= MADV_POISON_LAST;
+	if ((!local && !remote) || options.poison || advice < MADV_POISON_FIRST ||
+	    advice > MADV_POISON_LAST)
+		return false;
+	if (known < 0)
+		known = !sys(NR_MADVISE, 0, 0, MADV_POISON_FIRST) ||
+			!sys(NR_MADVISE, 0, 0, MADV_POISON_LAST);
+	return known;
 }
 
 s64 call_syscall(const u64 *word)
