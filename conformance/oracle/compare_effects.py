@@ -61,12 +61,13 @@ def same_pages(expected: ExpectedSnapshot, seen: tuple[int, ...]) -> bool:
     if len(words) != len(seen):
         return False
     for index in range(len(seen)):
-        if words[index] != seen[index] and not _page_allowed(expected, index, seen[index]):
+        if words[index] != seen[index] and not page_allowed(expected, index, seen[index]):
             return False
     return True
 
 
-def _page_allowed(expected: ExpectedSnapshot, index: int, seen: int) -> bool:
+def page_allowed(expected: ExpectedSnapshot, index: int, seen: int) -> bool:
+    """Is one page word as the model has it, under its mask or as an alternative?"""
     mask = expected.page_masks.get(index, COMPARED_PAGE_BITS)
     if not page_difference(expected.pages[index], seen, mask):
         return True
@@ -102,7 +103,7 @@ def compare_snapshot(
     for index in range(min(len(expected.pages), len(seen.pages))):
         if expected.pages[index] == seen.pages[index]:
             continue
-        if _page_allowed(expected, index, seen.pages[index]):
+        if page_allowed(expected, index, seen.pages[index]):
             continue
         rule = page_rule(step, expected.child, page_address(index), decided)
         page = _page(expected, index, seen.pages[index], rule, steps.setup)
