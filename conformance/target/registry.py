@@ -8,7 +8,7 @@ from typing import Final
 
 from conformance.target.executor_target import USUAL, Options
 from conformance.target.host import open_host
-from conformance.target.shim import open_shim
+from conformance.target.shim import check_mutant, open_shim
 from conformance.target.target import Target, TargetNameError
 
 TARGETS: Final[dict[str, Callable[[Options], Target]]] = {"host": open_host, "shim": open_shim}
@@ -24,6 +24,7 @@ def opener(name: str) -> Callable[[Options], Target]:
     mutant = _MUTANT.fullmatch(name)
     if mutant:
         number = int(mutant[1])
+        check_mutant(number)
         return lambda options: open_shim(options, number)
     try:
         return TARGETS[name]

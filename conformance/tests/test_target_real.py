@@ -22,7 +22,8 @@ from conformance.target.executor_target import (
     choose_tmp_root,
 )
 from conformance.target.host import open_host
-from conformance.target.registry import open_target
+from conformance.target.registry import open_target, opener
+from conformance.target.shim import mutant_numbers
 from conformance.target.target import Target, TargetError, TargetNameError
 from conformance.target.target_contract import CLAUSES, MakeTarget, try_clause
 
@@ -75,6 +76,12 @@ def test_the_name_is_the_one_asked_for(tmp_path: Path) -> None:
             assert target.name == name
 
 
+def test_a_mutant_that_is_not_there_is_an_error() -> None:
+    assert len(set(mutant_numbers())) == len(mutant_numbers()) >= 40
+    with pytest.raises(TargetNameError, match=rf"no mutant 9999; its {len(mutant_numbers())} are"):
+        opener("shim:mutant=9999")
+
+
 def test_no_compiler_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
@@ -100,7 +107,7 @@ def test_temporary_files_lie_where_tmpdir_says(
 
 AS_NOBODY = """
 import os, pwd
-from conformance.target.registry import open_target
+from conformance.target.registry import open_target, opener
 from conformance.target.target_contract import outcomes_in_order, same_again
 nobody = pwd.getpwnam("nobody")
 os.setgroups([])
