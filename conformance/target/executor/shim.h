@@ -13,7 +13,7 @@
  *   CONFIG_CROSS_MEMORY_ATTACH; the last two missing is answered with -ENOSYS. MADVISE_RANGE_ALL
  *   needs /proc/PID/smaps (CONFIG_PROC_PAGE_MONITOR).
  *
- * It allocates nothing and maps nothing; it needs 48 KiB of stack.
+ * It allocates nothing and maps nothing; it needs 40 KiB of stack.
  */
 #ifndef MADVET_SHIM_H
 #define MADVET_SHIM_H
@@ -22,8 +22,8 @@
 int shim_madvise_ranges(void *ctl);
 
 /*
- * What advices that poison memory (HWPOISON, SOFT_OFFLINE) are to be: as the kernel has them
- * (the default), or unknown. Poisoned memory is lost to the whole machine.
+ * From now on, advices that poison memory (HWPOISON, SOFT_OFFLINE) fail with -EPERM where they
+ * would be applied: poisoned memory is lost to the whole machine. 0: no longer.
  */
 void shim_refuse_poison(int refuse);
 

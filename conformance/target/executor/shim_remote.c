@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "shim.h"
 #include "shim_types.h"
 
 #ifndef SYS_process_madvise
@@ -19,6 +20,13 @@
 
 /* process_madvise() cuts what exceeds INT_MAX bytes off without a word. */
 #define ADVISE_BYTES_MAX ((size_t)1 << 30)
+
+static bool poison_refused;
+
+void shim_refuse_poison(int refuse)
+{
+	poison_refused = refuse;
+}
 
 static long process_madvise_raw(int pidfd, const struct iovec *vec, size_t count, int advice)
 {
@@ -79,6 +87,8 @@ int shim_find_target(struct shim_target *target, int pidfd)
 /* Advise bytes that lie in one mapping: 0 or -errno. */
 int shim_advise(const struct shim_target *target, uintptr_t start, size_t size, int advice)
 {
+	if (poison_refused && (advice == MADV_HWPOISON || advice == MADV_SOFT_OFFLINE))
+		return -EPERM;
 	if (!target->pid)
 		return shim_result(madvise((void *)start, size, advice));
 	while (size) {

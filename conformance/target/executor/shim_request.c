@@ -16,13 +16,6 @@
 #define UNION_END offsetof(struct madvise_ranges_control, stats)
 #define RESERVED_BYTES 3 /* behind the byte of the options */
 
-static bool poison_refused;
-
-void shim_refuse_poison(int refuse)
-{
-	poison_refused = refuse;
-}
-
 static unsigned int uses_of(int advice)
 {
 	static const struct {
@@ -41,10 +34,8 @@ static unsigned int uses_of(int advice)
 }
 
 /* Does this kernel know the advice? Asked for an empty range, it does no more than answer. */
-bool shim_advice_valid(int advice)
+static bool advice_valid(int advice)
 {
-	if (poison_refused && (advice == MADV_HWPOISON || advice == MADV_SOFT_OFFLINE))
-		return false;
 	return madvise(NULL, 0, advice) == 0;
 }
 
@@ -91,7 +82,7 @@ static bool range_good(const struct shim_request *request, const struct madvise_
 	bool skip = MUTANT(advice_checked_late) ||
 		    (MUTANT(validation_ignored) && request->flags & MADVISE_RANGES_IGNORE_ERRORS);
 
-	if (!skip && !shim_advice_valid(range->advice))
+	if (!skip && !advice_valid(range->advice))
 		return false;
 	if (request->target.pid && !(uses & MADVISE_ADVICE_REMOTE) && !MUTANT(remote_any_advice))
 		return false;

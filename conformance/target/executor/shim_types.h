@@ -72,7 +72,6 @@ struct shim_request {
 };
 
 int shim_read_request(struct shim_request *request, uintptr_t ctl_at);
-bool shim_advice_valid(int advice);
 uintptr_t shim_range_start(const struct shim_request *request, size_t index);
 uintptr_t shim_range_end(const struct shim_request *request, size_t index);
 
