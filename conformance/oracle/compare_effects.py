@@ -67,6 +67,7 @@ def same_pages(expected: ExpectedSnapshot, seen: tuple[int, ...]) -> bool:
 
 
 def page_allowed(expected: ExpectedSnapshot, index: int, seen: int) -> bool:
+    """Is a page word as the model has it: under its mask, or as one of the alternatives?"""
     """Is one page word as the model has it, under its mask or as an alternative?"""
     mask = expected.page_masks.get(index, COMPARED_PAGE_BITS)
     if not page_difference(expected.pages[index], seen, mask):

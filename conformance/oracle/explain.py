@@ -23,6 +23,8 @@ from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE
 from conformance.program.program import Program
 from conformance.program.text_places import address_text, length_text, run_text
 
+SIGNAL_MAX: Final = 64  # SIGRTMAX
+
 _TAGS: Final[dict[type, str]] = {
     c.Madvise: "madvise",
     c.ProcessMadvise: "process_madvise",
@@ -53,11 +55,11 @@ def surface(step: object) -> str:
 
 
 def signal_name(number: int) -> str:
-    """ "SIGSEGV", or "signal 99" for one without a name."""
+    """ "SIGSEGV"; "signal-40" for one without a name; "no-signal" for what is none at all."""
     try:
         return signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        return f"signal-{number}" if 0 < number <= SIGNAL_MAX else "no-signal"
 
 
 class Steps:

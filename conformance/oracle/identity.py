@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from conformance.abi.advice import BY_VALUE
-from conformance.oracle.explain import surface
+from conformance.oracle.explain import as_int, surface
 from conformance.oracle.rules import advice_at, advised
 from conformance.oracle.verdict import Verdict
 from conformance.program import call as c
@@ -64,9 +64,11 @@ def identify(program: Program, verdict: Verdict) -> Identity:
 def _advice(step: object, page: int) -> str:
     if isinstance(step, c.MadviseRanges) and isinstance(step.control, ControlBytes):
         return "raw"
-    if page >= 0:
-        advice = advice_at(step, page_address(page))
-        return "none" if advice is None else _advice_name(advice)
+    if isinstance(step, c.ProcessMadvise):  # has one even where it has no ranges
+        return _advice_name(as_int(step.advice))
+    advice = advice_at(step, page_address(page)) if page >= 0 else None
+    if advice is not None:
+        return _advice_name(advice)
     return _joined([_advice_name(entry.advice) for entry in advised(step)])
 
 

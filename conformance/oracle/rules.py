@@ -8,6 +8,7 @@ from conformance.abi.advice import BY_NAME
 from conformance.oracle.explain import as_int
 from conformance.program import call as c
 from conformance.program.control_struct import All, ControlBytes, Single
+from conformance.program.places import PAGE
 
 _PAGE_RULES_BY_NAME: Final[dict[str, str]] = {
     "DONTNEED": "madvise-dontneed-content",
@@ -52,12 +53,11 @@ def advised(step: object) -> tuple[Advised, ...]:
 
 
 def advice_at(step: object, address: int) -> int | None:
-    """The advice that a call gives last to an address; its first one elsewhere; None: none."""
-    ranges = advised(step)
-    for entry in reversed(ranges):
-        if entry.start <= address < entry.start + entry.length:
+    """The advice that a call gives last to the page at an address; None: none."""
+    for entry in reversed(advised(step)):
+        if entry.start - PAGE < address < entry.start + entry.length:
             return entry.advice
-    return ranges[0].advice if ranges else None
+    return None
 
 
 def vma_rule(step: object, child: bool, decided: str) -> str:

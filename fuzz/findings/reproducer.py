@@ -50,5 +50,9 @@ def _comment(finding: Finding) -> str:
     if finding.index >= 0:
         lines.append(f"Generated: seed {finding.seed}, program {finding.index}; then shrunk.")
     lines.append(f"See it again: madvet replay --target {finding.target} THIS_FILE")
-    wrapped = [part for line in lines for part in textwrap.wrap(line, COLUMNS) or [""]]
+    wrapped = [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, COLUMNS, break_on_hyphens=False, break_long_words=False)
+    ]
     return "\n".join(wrapped)
