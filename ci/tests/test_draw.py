@@ -31,9 +31,10 @@ from conformance.program.outcome import (
 )
 from conformance.program.program import Program
 from conformance.program.wire import Observe
-from conformance.tests.program_strategies import programs
+from fuzz.generate.programs import ProgramSource
 
 FACTS = KernelFacts(release="drawn", advices=tuple(row.value for row in ADVICES))
+PROGRAMS = st.builds(ProgramSource(1).program, st.integers(0, 1 << 32))
 A, PAGE = p.ARENA_BASE, p.PAGE
 DONTNEED, RANDOM = 4, 1
 GAPPED = Program(
@@ -241,7 +242,7 @@ def test_what_the_kernel_may_choose_is_a_question_mark() -> None:
 
 
 @settings(deadline=None, max_examples=150)
-@given(programs(), st.sampled_from((80, 100, 120)), st.booleans())
+@given(PROGRAMS, st.sampled_from((80, 100, 120)), st.booleans())
 def test_any_program_can_be_drawn(program: Program, width: int, ascii_only: bool) -> None:
     prediction = predicted(program)
     outcome = None if prediction.skip else observed(prediction)
@@ -254,7 +255,7 @@ def test_any_program_can_be_drawn(program: Program, width: int, ascii_only: bool
 
 
 @settings(deadline=None, max_examples=150)
-@given(programs())
+@given(PROGRAMS)
 def test_a_cell_stands_exactly_where_the_layout_maps_a_page(program: Program) -> None:
     pages = program.arena_pages()
     cells = layout_picture(program, pages).cells
