@@ -1,0 +1,153 @@
+"""madvet mutants: planted faults, and whether a random campaign finds each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from ci.cli import exit_codes
+from ci.cli.arguments import Duration, Integer, target_option
+from ci.cli.exit_codes import InputError
+from ci.cli.output import prepare_json, write_json
+from conformance.program.text import dumps
+from fuzz.mutants.catalogue import Mutant, MutantNameError, catalogue, chosen
+from fuzz.mutants.demo import Demonstration, demonstrate
+from fuzz.mutants.kill_score import SECONDS, SEED, Plan, Score, kill_all
+
+WORKERS_MAX: Final = 256
+JSON_FORMAT: Final = 1
+DEMO_MUTANT: Final = "shim/gap_counted_twice"
+
+
+@click.command("mutants")
+@click.argument("names", nargs=-1)
+@target_option("shim")
+@click.option(
+    "--time", "seconds", type=Duration(), default=SECONDS, help="For each mutant.  [default: 60]"
+)
+@click.option("--seed", type=Integer(), default=SEED, show_default=True, help="Of the programs.")
+@click.option(
+    "--workers", type=Integer(1, WORKERS_MAX), help="Processes.  [default: one for each CPU]"
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the scores as JSON to this file (docs/json.md).",
+)
+@click.option("--list", "only_list", is_flag=True, help="Say what mutants there are; run none.")
+@click.option("--demo", is_flag=True, help="Plant one fault; find, shrink and replay it.")
+def command(
+    names: tuple[str, ...],
+    targets: tuple[str, ...],
+    seconds: float,
+    seed: int,
+    workers: int | None,
+    json_path: Path | None,
+    only_list: bool,
+    demo: bool,
+) -> int:
+    """Plant faults, one at a time, and see whether each is found.
+
+    A fault is a plausible mistake of a kernel, in the shim's madvise_ranges() or in the model.
+    It is killed by a program that diverges with it and not without it. NAMES: only mutants
+    whose name contains one of these. Exit code 1 when one survives.
+    """
+    try:
+        mutants = chosen(names, targets[0])
+    except MutantNameError as error:
+        raise InputError(str(error)) from error
+    if only_list:
+        for mutant in mutants:
+            click.echo(f"{mutant.id:<36} {mutant.requirement:<28} {mutant.what}")
+        return exit_codes.CONFORMANT
+    plan = Plan(seconds, seed)
+    if demo:
+        (mutant,) = (m for m in catalogue() if m.id == (mutants[0].id if names else DEMO_MUTANT))
+        return _demo(mutant, plan)
+    prepare_json(json_path)
+    scores: list[Score] = []
+    by_id = {mutant.id: mutant for mutant in mutants}
+    for score in kill_all(mutants, plan, workers or len(os.sched_getaffinity(0))):
+        scores.append(score)
+        click.echo(_line(score, by_id[score.id]))
+    for line in _summary(scores):
+        click.echo(line)
+    if json_path is not None:
+        write_json(json_path, _json(scores, by_id, plan))
+    if any(score.broken for score in scores):
+        return exit_codes.HARNESS_FAILED
+    return exit_codes.CONFORMANT if all(s.killed for s in scores) else exit_codes.FOUND
+
+
+def _line(score: Score, mutant: Mutant) -> str:
+    if score.broken:
+        return f"BROKEN   {score.id:<36} {score.words}"
+    if score.killed:
+        return f"killed   {score.id:<36} {score.seconds:6.1f} s  {score.words}"
+    return f"SURVIVED {score.id:<36} {score.seconds:6.1f} s  {mutant.what} ({mutant.requirement})"
+
+
+def _summary(scores: list[Score]) -> Iterator[str]:
+    killed = sorted(score.seconds for score in scores if score.killed)
+    yield f"{len(killed)} of {len(scores)} mutants killed"
+    if killed:
+        fast = sum(seconds <= 2 for seconds in killed)
+        yield (
+            f"time to kill: median {killed[len(killed) // 2]:.1f} s, longest {killed[-1]:.1f} s, "
+            f"{fast} within 2 s"
+        )
+    for score in sorted(scores, key=lambda score: score.id):
+        if score.broken:
+            yield f"broken: {score.id}: {score.words}"
+        elif not score.killed:
+            yield f"survived: {score.id} ({score.programs:,} programs)"
+    sick = sum(score.sick for score in scores)
+    if sick:
+        yield f"{sick} programs diverged without the fault as well, and killed nothing"
+
+
+def _json(scores: list[Score], mutants: dict[str, Mutant], plan: Plan) -> dict[str, Any]:
+    return {
+        "format": JSON_FORMAT,
+        "seconds_each": plan.seconds,
+        "seed": plan.seed,
+        "killed": sum(score.killed for score in scores),
+        "mutants": [
+            {
+                **msgspec.to_builtins(score),
+                "killed": score.killed,
+                "where": mutants[score.id].where,
+                "requirement": mutants[score.id].requirement,
+                "what": mutants[score.id].what,
+            }
+            for score in sorted(scores, key=lambda score: score.id)
+        ],
+    }
+
+
+def _demo(mutant: Mutant, plan: Plan) -> int:
+    """One fault, from planting to replay, told step by step."""
+    click.echo(f"planted: {mutant.id}: {mutant.what} (breaks {mutant.requirement})")
+    shown: Demonstration | None = demonstrate(mutant, plan)
+    if shown is None:
+        click.echo(f"NOT FOUND within {plan.seconds:.0f} s")
+        return exit_codes.FOUND
+    click.echo(
+        f"found: program {shown.number} after {shown.seconds:.2f} s: "
+        f"{len(shown.found.steps)} steps, {len(shown.found.layout)} mappings"
+    )
+    click.echo(f"shrunk: {len(shown.small.steps)} steps, {len(shown.small.layout)} mappings\n")
+    click.echo("".join(f"    {line}\n" for line in dumps(shown.small).splitlines()))
+    click.echo(f"verdict: {shown.verdict.kind.value}")
+    for difference in shown.verdict.differences:
+        click.echo(f"    {difference.words}")
+    click.echo(f"reproduced {shown.shown}/{shown.runs} with the fault, ", nl=False)
+    click.echo(f"{shown.shown_clean}/{shown.runs} without it")
+    good = shown.shown == shown.runs and not shown.shown_clean
+    return exit_codes.CONFORMANT if good else exit_codes.FOUND
