@@ -73,7 +73,7 @@ def strip_rows(
         skipped, before = 0, look
         yield Text(_ruler(first, after), style="dim")
         for span in spans:
-            yield from _bracket(span, first, after, lines)
+            yield from _bracket(span, first, after, width, lines)
         for label, picture in pictures:
             yield from _row(label, picture, first, after, different, lines)
         if different and any(first <= page < after for page in different):
@@ -120,17 +120,22 @@ def _ruler(first: int, after: int) -> str:
     return f"{'page':>{MARGIN - 2}}   {numbers}"
 
 
-def _bracket(span: Span, first: int, after: int, lines: Lines) -> Iterator[Text]:
-    """The bracket under the ruler for the part of a span that lies in this row."""
+def _bracket(span: Span, first: int, after: int, width: int, lines: Lines) -> Iterator[Text]:
+    """The bracket under the ruler for the part of a span that lies in this row; its note stands
+    behind it, or before it at the right edge, or nowhere: the call itself says it, too."""
     if span.start >= after or span.end <= first:
         return
     left, line, right, beyond = lines.bracket
     start, end = max(span.start, first), min(span.end, after)
     text = line * (2 * (end - start) - 1)
     text = (left if start == span.start else beyond) + text
-    text += f"{right} {span.note}".rstrip() if end == span.end else beyond
-    label = f"{span.label:>{MARGIN - 2}} "
-    yield Text(f"{label} {'  ' * (start - first)}{text}", style="bold")
+    text += right if end == span.end else beyond
+    before = "  " * (start - first)
+    if MARGIN + len(before) + len(text) + 1 + len(span.note) <= width:
+        text = f"{text} {span.note}".rstrip()
+    elif len(span.note) < len(before):
+        before = f"{span.note:>{len(before) - 1}} "
+    yield Text(f"{span.label:>{MARGIN - 2}}  {before}{text}", style="bold")
 
 
 def _row(

@@ -207,6 +207,21 @@ def test_a_call_brackets_the_pages_it_names(step: c.Step, brackets: list[str]) -
     assert found == brackets
 
 
+def test_a_note_finds_its_place_beside_the_bracket() -> None:
+    program = Program(
+        (Mapping(Kind.ANON, 0, 32),),
+        tuple(
+            c.MadviseRanges(cs.ControlFields(cs.Single(cs.Range(A + at * PAGE, n * PAGE, 24))))
+            for at, n in ((0, 1), (31, 1), (1, 31))
+        ),
+    )  # DONTNEED_LOCKED
+    found = [line for line in draw(program, width=80).plain.splitlines() if "╰" in line]
+    assert found[0] == "  range 1  ╰─╯ DONTNEED_LOCKED"
+    assert found[1].endswith(" DONTNEED_LOCKED ╰─╯")
+    assert found[2].endswith("──╯")
+    assert [line.index("╰") - MARGIN for line in found] == [0, 62, 2]
+
+
 def test_spans_are_cut_to_the_arena() -> None:
     assert arena_span(0, p.ZONE_BASE, "x") == (0, p.ARENA_PAGES_MAX, "x", "")
     assert arena_span(A - PAGE, 2 * PAGE, "x") == (0, 1, "x", "")
