@@ -15,7 +15,6 @@ from ci.compiled.sources import (
     CHECKOUT,
     KEYED,
     cache_folders,
-    hot_files,
     module_name,
     python_files,
     source_key,
@@ -84,8 +83,7 @@ def _copy_sources(root: Path, work: Path) -> None:
 
 
 def _run(work: Path) -> None:
-    files = [str(path) for path in hot_files(work)]
-    command = [sys.executable, "-m", "ci.compiled.extension", *files]
+    command = [sys.executable, "-m", "ci.compiled.extension"]
     environment = dict(os.environ, PYTHONPATH=str(CHECKOUT), PYTHONSAFEPATH="1")
     try:
         done = subprocess.run(

@@ -22,14 +22,40 @@ ROOMS: Final = (
     "fuzz/generate",
 )
 KEYED: Final = (*ROOMS, "ci/compiled")  # the driver of the compiler decides too
-# What runs for every program. abi is data, read once; the rest of spec reads files.
-HOT: Final = ("conformance/program", "conformance/model", "conformance/oracle", "fuzz/generate")
-HOT_FILES: Final = ("conformance/spec/cite.py",)
+# What runs for every program, in two libraries that a compiler can work at side by side. abi is
+# data, read once; the rest of spec reads files.
+GROUPS: Final = {
+    "madvet_model": ("conformance/spec/cite.py", "conformance/program", "conformance/model"),
+    "madvet_campaign": ("conformance/oracle", "fuzz/generate"),
+}
+# Not worth the minutes: text for people, and what is not called for every program.
+COLD: Final = frozenset(
+    {
+        "conformance/oracle/explain.py",
+        "conformance/oracle/identity.py",
+        "conformance/oracle/ledger.py",
+        "conformance/program/step_words.py",
+        "conformance/program/text.py",
+        "conformance/program/text_places.py",
+        "conformance/program/text_read.py",
+        "conformance/program/text_table.py",
+        "conformance/program/text_write.py",
+        "conformance/program/validate.py",
+        "conformance/program/wire_c.py",
+        "fuzz/generate/bytes_chooser.py",
+        "fuzz/generate/census.py",
+        "fuzz/generate/exhaustive.py",
+        "fuzz/generate/hypothesis_chooser.py",
+        "fuzz/generate/small_programs.py",
+    }
+)
 
 
 def python_files(root: Path, rooms: tuple[str, ...]) -> Iterator[Path]:
-    """The Python files of rooms, sorted, as paths below `root`."""
+    """The Python files of rooms, sorted, as paths below `root`. A file is a room of one."""
     for room in rooms:
+        if room.endswith(".py"):
+            yield Path(room)
         for path in sorted((root / room).glob("*.py")):
             yield path.relative_to(root)
 
@@ -44,34 +70,31 @@ def source_key(root: Path = CHECKOUT) -> str:
     return digest.hexdigest()[:32]
 
 
-def hot_files(root: Path = CHECKOUT) -> list[Path]:
-    """The files to compile, as paths below `root`."""
-    wanted = [*python_files(root, HOT), *(Path(name) for name in HOT_FILES)]
-    return [path for path in wanted if compiles((root / path).read_text(encoding="utf-8"), path)]
+def hot_files(root: Path = CHECKOUT) -> dict[str, list[Path]]:
+    """The files to compile, as paths below `root`, by the library that each goes into."""
+    return {
+        library: [
+            path
+            for path in python_files(root, rooms)
+            if str(path) not in COLD and compiles((root / path).read_text(encoding="utf-8"), path)
+        ]
+        for library, rooms in GROUPS.items()
+    }
 
 
 def compiles(text: str, path: Path) -> bool:
-    """Can a file be native? Not a package's own file; not one that defines msgspec structs, whose
-    class keywords (frozen, tag, omit_defaults) mypyc drops without a word; and not one that
-    needs a library of the tests."""
+    """Can a file be native? Not a package's own file; and not one that defines msgspec structs,
+    whose class keywords (frozen, tag, omit_defaults) mypyc drops without a word."""
     if path.name == "__init__.py":
         return False
     try:
         tree = ast.parse(text)
     except SyntaxError:
         return True  # the compiler says it better, with file and line
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and any("Struct" in ast.unparse(b) for b in node.bases):
-            return False
-        if isinstance(node, ast.ImportFrom):
-            imported = [node.module or ""]
-        elif isinstance(node, ast.Import):
-            imported = [name.name for name in node.names]
-        else:
-            continue
-        if any(name.partition(".")[0] == "hypothesis" for name in imported):
-            return False
-    return True
+    return not any(
+        isinstance(node, ast.ClassDef) and any("Struct" in ast.unparse(b) for b in node.bases)
+        for node in ast.walk(tree)
+    )
 
 
 def module_name(path: Path) -> str:
