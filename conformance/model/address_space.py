@@ -29,11 +29,12 @@ class File:
     """What a mapping shows: a file slot, the object behind shared anonymous memory, and so on.
 
     content: the tag of each page that is not zero; cached: pages in the page cache, for files
-    that a missing page of userfaultfd is decided by (shmem). spelled: pages written byte by byte.
+    that a missing page of userfaultfd is decided by (shmem); dropped: of these, pages that were
+    clean when PAGEOUT was asked for and may have left it. spelled: pages written byte by byte.
     shmem: memfd, tmpfs, shared anonymous. punch: the errno of FALLOC_FL_PUNCH_HOLE, or 0.
     """
 
-    __slots__ = ("name", "pages", "content", "cached", "spelled", "shmem", "punch", "sealed",
+    __slots__ = ("name", "pages", "content", "cached", "dropped", "spelled", "shmem", "punch", "sealed",
                  "own_area", "device")  # fmt: skip
 
     def __init__(self, name: str, pages: int, shmem: bool) -> None:
@@ -41,6 +42,7 @@ class File:
         self.pages = pages
         self.content: dict[int, int] = {}
         self.cached: set[int] = set()
+        self.dropped: set[int] = set()
         self.spelled: dict[int, bytearray] = {}
         self.shmem = shmem
         self.punch = 0
@@ -100,7 +102,7 @@ class AddressSpace:
     """One mm_struct. vmas is sorted by address and never overlaps."""
 
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
-                 "next_anon_vma", "why", "unsure", "default_flags")  # fmt: skip
+                 "next_anon_vma", "why", "unsure", "default_flags", "peer")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -114,6 +116,7 @@ class AddressSpace:
         self.covered: dict[int, list[tuple[int, int]]] = {}  # arena page -> struct extents
         self.next_anon_vma = 1
         self.why: dict[int, str] = {}  # arena page -> reason of PTE_MAYBE
+        self.peer: AddressSpace | None = None  # another process that maps the same files
         self.default_flags = 0  # mm->def_flags, as set_default leaves it
         self.unsure = ""  # why the state is not known any more, or ""
 

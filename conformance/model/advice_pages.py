@@ -11,6 +11,7 @@ from conformance.model.address_space import (
     PTE_NONE,
     PTE_PRESENT,
     AddressSpace,
+    File,
     Vma,
 )
 from conformance.model.page_state import HUGE_PAGES, zap
@@ -67,6 +68,10 @@ def pageout(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
         if space.pte[index] != PTE_PRESENT:
             continue
         backed = space.copy_of[index] == NO_COPY and vma.file is not None and not vma.anonymous
+        if backed and vma.file is not None:
+            page = vma.file_page(index + space.base)
+            if page not in vma.file.content and page not in vma.file.spelled:
+                vma.file.dropped.add(page)
         if backed or space.facts.swap or space.lazy[index]:
             space.pte[index] = PTE_MAYBE
             space.why[index] = "reclaim-may-drop"
@@ -106,22 +111,26 @@ def remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
         file.content.pop(page, None)
         file.spelled.pop(page, None)
         file.cached.discard(page)
-    for other in space.vmas:
-        if other.file is file:
-            _drop_file_pages(space, other, first, last)
+    _drop_file_pages(space, file, first, last)
+    if space.peer is not None:
+        _drop_file_pages(space.peer, file, first, last)
     return 0
 
 
-def _drop_file_pages(space: AddressSpace, vma: Vma, first: int, last: int) -> None:
+def _drop_file_pages(space: AddressSpace, file: File, first: int, last: int) -> None:
     """unmap_mapping_range() without even_cows: private copies and markers stay; of hugetlb only
     whole huge pages go, the rest is zeroed in place."""
-    if vma.flags & f.HT:
-        first, last = -(-first // HUGE_PAGES) * HUGE_PAGES, last // HUGE_PAGES * HUGE_PAGES
-    low = max(vma.start, vma.start + first - vma.pgoff)
-    high = min(vma.end, vma.start + last - vma.pgoff)
-    for index in space.arena_span(low, high):
-        if space.pte[index] != PTE_GUARD and space.copy_of[index] == NO_COPY:
-            space.clear_page(index)
+    for vma in space.vmas:
+        if vma.file is not file:
+            continue
+        low, high = first, last
+        if vma.flags & f.HT:
+            low, high = -(-first // HUGE_PAGES) * HUGE_PAGES, last // HUGE_PAGES * HUGE_PAGES
+        start = max(vma.start, vma.start + low - vma.pgoff)
+        end = min(vma.end, vma.start + high - vma.pgoff)
+        for index in space.arena_span(start, end):
+            if space.pte[index] != PTE_GUARD and space.copy_of[index] == NO_COPY:
+                space.clear_page(index)
 
 
 def guard_install(space: AddressSpace, vma: Vma, start: int, end: int) -> int:

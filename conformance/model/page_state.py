@@ -73,8 +73,13 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     if file_page >= file.pages:
         cite("touch-beyond-eof")
         return SIGBUS
-    if vma.flags & f.UM and file.shmem and file_page not in file.cached:
-        return SIGBUS
+    if vma.flags & f.UM and file.shmem:
+        if file_page in file.dropped:
+            space.unsure = "a page of userfaultfd that reclaim may have taken from its file"
+        if file_page not in file.cached:
+            return SIGBUS
+    if file.dropped:
+        file.dropped.discard(file_page)
     file.cached.add(file_page)
     if private_write:
         space.copy_of[index] = _shown(space, vma, page)

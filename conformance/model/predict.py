@@ -78,6 +78,8 @@ def predict(
     setup = run.serial
     if plan.remote:
         process.remote = fork(process.space)
+        process.remote.peer = process.space
+        process.space.peer = process.remote
     for step in program.steps:
         run.step(step)
         if observe & EACH_STEP:

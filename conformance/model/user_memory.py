@@ -41,6 +41,7 @@ class UserMemory:
     def place(self, at: int, data: bytes) -> bool:
         """The executor stores bytes before a call. False where a page refused."""
         if ARENA_BASE <= at < ARENA_END_MAX:
+            self._cover(at, len(data))
             return self._arena_write(at, data, executor=True) == len(data)
         self._zone_write(at, data)
         first = max(at - ZONE_MARGIN, ZONE_BASE if at < ZONE_RO_BASE else ZONE_RO_BASE)
@@ -119,6 +120,17 @@ class UserMemory:
             page = self.zone[at // PAGE] = bytearray(POISON_PAGE)
         page[offset : offset + len(data)] = data
 
+    def _cover(self, at: int, size: int) -> None:
+        """The executor leaves these words out of its look at pages, stored or not."""
+        space = self.space
+        while size > 0:
+            page, offset = at // PAGE, at % PAGE
+            take = min(PAGE - offset, size)
+            if page - space.base < space.count:
+                space.covered.setdefault(page - space.base, []).append((offset, take))
+            at += take
+            size -= take
+
     def _vma(self, page: int) -> Vma | None:
         """The VMA of an access, which may grow a stack."""
         return self.space.at(page) or grow_down(self.space, page)
@@ -156,7 +168,5 @@ class UserMemory:
             offset = address % PAGE
             take = min(PAGE - offset, len(data) - done)
             page_bytes(space, vma, page)[offset : offset + take] = data[done : done + take]
-            if executor:
-                space.covered.setdefault(page - space.base, []).append((offset, take))
             done += take
         return done
