@@ -34,8 +34,10 @@ class File:
     shmem: memfd, tmpfs, shared anonymous. punch: the errno of FALLOC_FL_PUNCH_HOLE, or 0.
     """
 
-    __slots__ = ("name", "pages", "content", "cached", "dropped", "spelled", "shmem", "punch", "sealed",
-                 "own_area", "device")  # fmt: skip
+    __slots__ = (
+        "name", "pages", "content", "cached", "dropped", "spelled", "shmem", "punch", "sealed",
+        "own_area", "device",
+    )  # fmt: skip
 
     def __init__(self, name: str, pages: int, shmem: bool) -> None:
         self.name = name
