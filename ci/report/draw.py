@@ -99,7 +99,7 @@ class _Sheet:
                 yield Text(f"{INDENT}{who}")
                 yield from self._state("", expected.get(key), seen.get(key), [])
         yield Text("")
-        yield self._legend()
+        yield from self._legend()
 
     def _layout(self) -> Iterator[Text]:
         picture = layout_picture(self.program, self.pages)
@@ -204,14 +204,19 @@ class _Sheet:
                 if line not in others:
                     yield from self._folded(f"{INDENT}{who + ' only':<13}{line}", "bold red")
 
-    def _legend(self) -> Text:
-        out = Text("")
+    def _legend(self) -> Iterator[Text]:
+        """What the characters mean that were used, in lines that fit."""
+        line = Text("")
         for cell, (meaning, style) in MEANINGS.items():
-            if cell in self.cells:
-                out.append("   " if out.plain else "")
-                out.append(cell, style)
-                out.append(f" {meaning}")
-        return out
+            if cell not in self.cells:
+                continue
+            if line and len(line) + len(meaning) + 5 > self.width:
+                yield line
+                line = Text("")
+            line.append("   " if line else "")
+            line.append(cell, style)
+            line.append(f" {meaning}")
+        yield line
 
 
 def _by_step(snapshots: Sequence[Snapshot] | Sequence[ExpectedSnapshot]) -> Snapshots:
