@@ -129,8 +129,10 @@ class _Found:
 
     def difference(self, step: int, where: str) -> Difference:
         """With words: where, what, the two sides, the rule."""
-        what = f"{span_words(self.start, self.end)}: {self.field.partition('.')[0]}"
-        words = f"{where}: {what}: kernel {self.kernel}, model {self.model} ({self.rule})"
+        what = span_words(self.start, self.end)
+        if self.field.startswith("vma."):
+            what += ", VMA"
+        words = f"{where}: {what}: kernel {self.kernel}; model {self.model} ({self.rule})"
         page = (self.start - ARENA_BASE) // PAGE
         return Difference(step, self.field, self.kernel, self.model, words, self.rule, page)
 

@@ -184,10 +184,12 @@ def content_words(tag: int, setup: int) -> str:
 
 def page_words(word: int, setup: int) -> str:
     """A page word of a snapshot: "present, zeros", "not present", "guard"."""
-    out = [name for bit, name in _PAGE_BITS if word & bit]
+    out = [name for bit, name in _PAGE_BITS if word & bit] or ["not present"]
     if word & PAGE_READ:
         out.append(content_words(word & CONTENT_MASK, setup))
-    return ", ".join(out) or "not present"
+    elif word & PAGE_PRESENT and not word & PAGE_UNREADABLE:
+        out.append("not read")
+    return ", ".join(out)
 
 
 _PAGE_BITS: Final = (
@@ -201,6 +203,6 @@ _PAGE_BITS: Final = (
 def span_words(start: int, end: int) -> str:
     """Bytes [start, end) of the address space: by arena pages where they lie there."""
     if ARENA_BASE <= start < end <= ARENA_END_MAX:
-        first = (start - ARENA_BASE) // PAGE
-        return f"pages {run_text(first, -(-(end - start) // PAGE))}"
+        first, pages = (start - ARENA_BASE) // PAGE, -(-(end - start) // PAGE)
+        return f"{'page' if pages == 1 else 'pages'} {run_text(first, pages)}"
     return f"{address_text(start)}..{address_text(end)}"
