@@ -21,6 +21,7 @@ from fuzz.mutants.kill_score import SECONDS, SEED, Plan, Score, kill_all
 
 WORKERS_MAX: Final = 256
 JSON_FORMAT: Final = 1
+SICK_SHOWN: Final = 10
 DEMO_MUTANT: Final = "shim/gap_counted_twice"
 
 
@@ -107,9 +108,10 @@ def _summary(scores: list[Score]) -> Iterator[str]:
             yield f"broken: {score.id}: {score.words}"
         elif not score.killed:
             yield f"survived: {score.id} ({score.programs:,} programs)"
-    sick = sum(score.sick for score in scores)
+    sick = sorted({words for score in scores for words in score.sick})
     if sick:
-        yield f"{sick} programs diverged without the fault as well, and killed nothing"
+        yield f"{len(sick)} programs fail without a fault as well, and killed nothing:"
+        yield from (f"  {words}" for words in sick[:SICK_SHOWN])
 
 
 def _json(scores: list[Score], mutants: dict[str, Mutant], plan: Plan) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from fuzz.triage.examine import FULL_LOOK, examine
 SECONDS: Final = 60.0  # for each mutant
 SEED: Final = 1
 IN_FLIGHT: Final = 2  # batches, as in a worker
-SUSPECTS_MAX: Final = 2000  # that fail without the fault too, before the run is given up
+SICK_MAX: Final = 50  # programs that fail without the fault too, before the run is given up
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -44,7 +44,8 @@ class Score(msgspec.Struct, frozen=True):
 
     killer: the index of the program that killed it, -1 if it survived. seconds: from the first
     program to the kill, or all of them. programs: run until then. words: how it showed; of a
-    run that broke, why. sick: programs that fail without the fault as well, so did not count.
+    run that broke, why. sick: what programs show without the fault as well, so that it
+    proves nothing, but is worth a look of its own.
     """
 
     id: str
@@ -52,7 +53,7 @@ class Score(msgspec.Struct, frozen=True):
     seconds: float
     programs: int
     words: str = ""
-    sick: int = 0
+    sick: tuple[str, ...] = ()
     broken: bool = False
 
     @property
@@ -87,7 +88,7 @@ class _Hunt:
         self._faulty = faulty
         self._clean = clean
         self._ledger = ledger
-        self._sick = 0
+        self._sick: list[str] = []
 
     def run(self, give_up: Callable[[], bool]) -> Score:
         source = ProgramSource(self._plan.seed)
@@ -120,14 +121,14 @@ class _Hunt:
                 examiner.finish()
                 first = min(first, flights.popleft())
             for number, program, words in bad:
-                if self._kills(program):
+                if self._kills(number, program):
                     seconds = time.monotonic() - start
                     return self._score(number, seconds, programs, words)
-            if self._sick > SUSPECTS_MAX:
+            if len(self._sick) >= SICK_MAX:
                 break
         return self._score(-1, time.monotonic() - start, programs, "")
 
-    def _kills(self, program: Program) -> bool:
+    def _kills(self, number: int, program: Program) -> bool:
         """Does it diverge, alone, with the fault and only with it?"""
         with self._fault():
             (verdict,) = examine(self._faulty, [program], FULL_LOOK)
@@ -136,7 +137,7 @@ class _Hunt:
         (healthy,) = examine(self._clean, [program], FULL_LOOK)
         if healthy.kind is VerdictKind.CONFORMANT:
             return True
-        self._sick += 1
+        self._sick.append(f"program {number}: {healthy.kind.value}: {words_of(healthy)}")
         return False
 
     def _suspicious(self, program: Program, verdict: Verdict) -> bool:
@@ -150,7 +151,7 @@ class _Hunt:
 
     def _score(self, killer: int, seconds: float, programs: int, words: str) -> Score:
         seconds = round(seconds, 3)
-        return Score(self._mutant.id, killer, seconds, programs, words, self._sick)
+        return Score(self._mutant.id, killer, seconds, programs, words, tuple(self._sick))
 
 
 _enough: list[Event] = []  # of a process of the pool
