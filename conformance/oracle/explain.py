@@ -89,7 +89,7 @@ def call_words(step: object) -> str:
     if isinstance(step, c.Madvise):
         return f"{name}({_range(step.start, step.length)}, {advice_name(as_int(step.advice))})"
     if isinstance(step, c.ProcessMadvise):
-        return f"{name}({len(step.vec)} ranges, {advice_name(as_int(step.advice))})"
+        return f"{name}({_count(len(step.vec))}, {advice_name(as_int(step.advice))})"
     if isinstance(step, c.MadviseRanges):
         return f"{name}({_control(step)})"
     if isinstance(step, c.Mmap):
@@ -122,7 +122,11 @@ def _control(step: c.MadviseRanges) -> str:
     if isinstance(arm, All):
         return f"ALL {advice_name(as_int(arm.advice))}"
     names = dict.fromkeys(advice_name(as_int(r.advice)) for r in arm.ranges)
-    return f"MULTI {len(arm.ranges)} ranges: {', '.join(names) or 'none'}"
+    return f"MULTI {_count(len(arm.ranges))}: {', '.join(names) or 'none'}"
+
+
+def _count(ranges: int) -> str:
+    return "1 range" if ranges == 1 else f"{ranges} ranges"
 
 
 def address_words(value: int) -> str:

@@ -21,6 +21,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 PLAIN_ADVICES: Final = tuple(
     BY_NAME[name].value for name in ("NORMAL", "COLD", "RANDOM", "DONTNEED", "FREE", "DONTFORK")
 )
+NO_ADVICE: Final = 26  # a value that Linux does not have
 PLAIN_LENGTHS: Final = (0, PAGE, 2 * PAGE, 3 * PAGE)
 _NO_DEFAULT: Final = (msgspec.NODEFAULT,)
 
@@ -75,8 +76,9 @@ def simpler_steps(step: c.Step) -> Iterator[c.Step]:
 
 
 def _advices(advice: int) -> Iterator[int]:
-    """Plain advices; the low half of a register that has more."""
+    """Plain advices, one that does not exist, and the low half of a register that has more."""
     yield from PLAIN_ADVICES
+    yield NO_ADVICE
     low = advice & 0xFFFF_FFFF
     yield low - (1 << 32) if low >> 31 else low
 
