@@ -9,6 +9,7 @@ let it pass: memory poisoning on a host, and holes punched in memory shared with
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from struct import Struct
 from typing import Final, NamedTuple
 
 from conformance.abi import control_v1 as v1
@@ -30,7 +31,8 @@ from conformance.program.control_memory import (
 from conformance.program.text_places import PIDFDS, address_text, length_text
 
 PAGE: Final = p.PAGE
-IOVEC_SIZE: Final = 16
+_IOVEC: Final = Struct("<QQ")  # struct iovec
+_RANGE: Final = Struct("<QQi4x")  # struct madvise_range; a test compares it with the layout
 ZONE_RO_WRITE_END: Final = p.ZONE_RO_WRITE_BASE + p.ZONE_RO_PAGES * PAGE
 ARENA: Final = (p.ARENA_BASE, p.ARENA_END_MAX)
 ZONES: Final = ((p.ZONE_BASE, p.ZONE_END), (p.ZONE_RO_BASE, p.ZONE_RO_END))
@@ -150,7 +152,7 @@ def process_madvise_danger(step: ProcessMadvise, whole: bool, guest: bool) -> It
     count &= MASK32  # import_iovec() takes an unsigned int
     if count > v1.COUNT_MAX:
         return  # EINVAL, and the vector is not read
-    size = count * IOVEC_SIZE
+    size = count * _IOVEC.size
     yield from _struct_danger("vec_at", step.vec_at, size)
     seen = CallMemory(pokes_of(step)).read(step.vec_at, size)
     if seen is None:
@@ -159,12 +161,10 @@ def process_madvise_danger(step: ProcessMadvise, whole: bool, guest: bool) -> It
         yield Danger(
             "count", f"is {count}: in the arena, nobody knows what follows the vector's elements"
         )
-    for at in range(0, size, IOVEC_SIZE):
-        start, length = _word(seen.data, at), _word(seen.data, at + 8)
-        if length >> 63:  # negative as a ssize_t: EINVAL for the whole call
-            return
-    for at in range(0, size, IOVEC_SIZE):
-        start, length = _word(seen.data, at), _word(seen.data, at + 8)
+    elements = dict.fromkeys(_IOVEC.iter_unpack(seen.data))  # long ones repeat themselves
+    if any(length >> 63 for _, length in elements):
+        return  # negative as a ssize_t: EINVAL for the whole call
+    for start, length in elements:
         yield from range_danger("vec", start, length, step.advice, whole, guest)
 
 
@@ -238,11 +238,8 @@ def _array_danger(
         yield Danger(
             "count", f"is {count}: in the arena, nobody knows what follows the array's elements"
         )
-    for at in range(0, size, RANGE_SIZE):
-        element = unpack_struct(v1.RANGE, seen.data[at : at + RANGE_SIZE])
-        yield from range_danger(
-            "ranges", element["addr"], element["size"], element["advice"], whole or refused, guest
-        )
+    for start, length, advice in dict.fromkeys(_RANGE.iter_unpack(seen.data)):
+        yield from range_danger("ranges", start, length, advice, whole or refused, guest)
 
 
 def _all_danger(

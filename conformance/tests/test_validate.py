@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conformance.abi import control_v1 as v1
 from conformance.abi.advice import ADVICES, BY_NAME
+from conformance.abi.codec import unpack_struct
 from conformance.program import call as c
 from conformance.program import control_struct as cs
 from conformance.program import places as p
+from conformance.program import reach
 from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.mapping import (
     Backing,
@@ -375,6 +378,12 @@ def test_struct_bytes_are_seen_as_they_were_stored(data: st.DataObject) -> None:
     assert seen is not None
     assert seen.known
     assert list(seen.data) == [plain[address] for address in range(at, at + size)]
+
+
+@given(st.binary(min_size=24, max_size=24))
+def test_an_element_is_unpacked_as_the_layout_has_it(data: bytes) -> None:
+    by_layout = unpack_struct(v1.RANGE, data)
+    assert reach._RANGE.unpack(data) == (by_layout["addr"], by_layout["size"], by_layout["advice"])
 
 
 def test_arena_bytes_are_known_only_where_the_program_wrote_them() -> None:
