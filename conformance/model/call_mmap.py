@@ -220,7 +220,12 @@ def _move_vvar(process: Process, mapping: Mapping, start: int) -> int:
     error = unmap(space, start, start + pages)
     if error:
         return -error
-    vma = Vma(start, start + pages, process.facts.vvar_flags, 0, None, False)
+    flags = process.facts.vvar_flags
+    for old in space.vmas:  # where it was, for a program that knows what is outside the arena
+        if old.special and old.flags == flags and old.end - old.start == pages:
+            space.remove(old)
+            break
+    vma = Vma(start, start + pages, flags, 0, None, False)
     vma.special = True
     merge_new(space, vma)
     return page_address(mapping.at)

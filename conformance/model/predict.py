@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance.abi.vm_flags import SPECIAL
 from conformance.model.address_space import Vma
 from conformance.model.allowed import REASONS, Unspecified
 from conformance.model.call_madvise import madvise
@@ -102,6 +103,8 @@ def _add_outside(process: Process, outside: tuple[int, ...]) -> None:
         start, end, flags, pgoff = outside[i : i + 4]
         file = bool(pgoff >> 63)
         vma = Vma(start // PAGE, end // PAGE, flags, pgoff & ~(1 << 63), None, not file)
+        vma.special = not file and bool(flags & SPECIAL)
+        vma.anonymous = not file and not vma.special
         if file:
             vma.file = process.zero_file()
         process.space.insert(vma)

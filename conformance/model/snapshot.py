@@ -79,6 +79,10 @@ def _expect_page(
             if pte == PTE_NONE and vma.file is not None:
                 vma.file.cached.add(vma.file_page(index + space.base))  # by the look itself
     out.pages[index] = word
+    if pte != PTE_PRESENT and _reclaim_decides(space, vma, index):
+        out.page_masks[index] = PAGE_GUARD
+        out.reasons[index] = "reclaim-may-drop"
+        return
     if pte == PTE_MAYBE:
         free = PAGE_PRESENT | PAGE_SWAP | (0 if read_all else PAGE_READ)
         out.page_masks[index] = ALL_BITS & ~free
@@ -87,6 +91,14 @@ def _expect_page(
         zero = PAGE_PRESENT | (word & PAGE_READ)
         out.page_alternatives[index] = (zero, zero & ~PAGE_PRESENT if read_all else 0)
         out.reasons[index] = "droppable" if vma.flags & f.DP else "lazy-free"
+
+
+def _reclaim_decides(space: AddressSpace, vma: Vma, index: int) -> bool:
+    """Missing in a file that userfaultfd watches, or not: as reclaim left it."""
+    file = vma.file
+    if file is None or not file.dropped or not vma.flags & f.UM:
+        return False
+    return vma.file_page(index + space.base) in file.dropped
 
 
 def _faults_when_read(space: AddressSpace, vma: Vma, index: int) -> bool:
