@@ -27,7 +27,7 @@ compiled: $(STAMP)
 .PHONY: fuzz
 fuzz: $(STAMP)
 	@$(VENV)/bin/python -m ci.compiled --if-possible
-	$(VENV)/bin/madvet fuzz --time $(FUZZ_SECONDS)
+	$(VENV)/bin/madvet fuzz --target host,shim --time $(FUZZ_SECONDS)
 	@echo
 	@echo '--- a fault planted on purpose: found, shrunk, replayed ---'
 	$(VENV)/bin/madvet mutants --demo
