@@ -1,1 +1,1 @@
-"""What is right: the ABI, the program language, the model, the oracle, the targets. Imports nothing of fuzz or ci."""
+"""What is right: ABI, program language, model, oracle, targets. Imports nothing of fuzz or ci."""

@@ -186,11 +186,7 @@ def grow_down(space: AddressSpace, page: int) -> Vma | None:
         return None
     if index > 0:
         prev = space.vmas[index - 1]
-        if (
-            not prev.flags & f.GD
-            and prev.flags & f.ACCESS
-            and page - prev.end < STACK_GUARD_PAGES
-        ):
+        if not prev.flags & f.GD and prev.flags & f.ACCESS and page - prev.end < STACK_GUARD_PAGES:
             return None
     cite("touch-grows-down")
     prepare_anon_vma(space, vma)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from conformance.abi import vm_flags
@@ -48,7 +49,7 @@ def check_snapshots(program: Program, prediction: Prediction) -> None:
 
 @pytest.mark.parametrize("ranges_call", list(RangesCall))
 def test_predicts_every_generated_program(ranges_call: RangesCall) -> None:
-    facts = KernelFacts(**{**_fields(BASE), "ranges_call": ranges_call})
+    facts = msgspec.structs.replace(BASE, ranges_call=ranges_call)
     source = ProgramSource(seed=20)
     for index in range(PROGRAMS):
         program = source.program(index)
@@ -78,7 +79,3 @@ def test_observing_each_step_does_not_change_the_results() -> None:
         assert plain.peeks == closely.peeks
         if plain.snapshots:
             assert plain.snapshots[-1].pages == closely.snapshots[-1].pages
-
-
-def _fields(facts: KernelFacts) -> dict[str, object]:
-    return {name: getattr(facts, name) for name in facts.__struct_fields__}
