@@ -1,0 +1,212 @@
+"""What the cases stand on: a target for each of --target, and programs run on it step by step.
+
+A case states by hand what a kernel must do; it does not ask the model. Only afterwards is the
+model run on the same programs, to see that the rule which the case is marked with was met:
+a case that proves something else than it says fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import pytest
+
+from conformance.abi import control_v1 as v1
+from conformance.abi.codec import unpack_struct
+from conformance.model.predict import predict
+from conformance.program.call import MadviseRanges, Step
+from conformance.program.control_memory import PER_RANGE_SIZE, pokes_of
+from conformance.program.kernel_facts import RangesCall
+from conformance.program.mapping import FileSlot, Mapping
+from conformance.program.outcome import Outcome, Snapshot, Status
+from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
+from conformance.program.program import Program
+from conformance.program.validate import validate
+from conformance.program.wire import Observe
+from conformance.spec import cite
+from conformance.spec.registry import load
+from conformance.target.registry import open_target
+from conformance.target.target import Target, TargetError
+
+INTERNAL_ERROR: Final = 3  # pytest.ExitCode
+# Rules that no branch of the model decides alone: the oracle tells them by the member of the
+# stats that differs.
+TOLD_BY_COMPARISON: Final = frozenset({"stats-first-error", "stats-single-fetch"})
+LOOK: Final = Observe.EACH_STEP | Observe.ISOLATED
+_PARTS: Final = ("per_range", "stats", "array", "ctl")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--target and --requirement."""
+    parser.addoption("--target", default="host,shim", help="targets, with commas between them")
+    parser.addoption("--requirement", default="", help="only requirements that contain this")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Known here too, for runs from elsewhere than the checkout."""
+    config.addinivalue_line("markers", "requirement(id): the rule that a case proves")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every case on every target."""
+    if "target_name" in metafunc.fixturenames:
+        names = str(metafunc.config.getoption("--target")).split(",")
+        metafunc.parametrize("target_name", names, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what --requirement asks for. A case without a mark that exists is an error."""
+    wanted = str(config.getoption("--requirement"))
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        ident = _requirement(item)
+        if ident not in load():
+            raise pytest.UsageError(f"{item.nodeid}: no requirement is called {ident!r}")
+        (kept if wanted in ident else dropped).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=dropped)
+
+
+def _requirement(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("requirement")
+    return str(mark.args[0]) if mark is not None and mark.args else ""
+
+
+class Seen(NamedTuple):
+    """What one program did. results: of its steps, without the layout's."""
+
+    program: Program
+    outcome: Outcome
+    results: tuple[int, ...]
+
+    def after(self, step: int, child: bool = False) -> Arena:
+        """The arena after a step, counted from 0; child: as the child that it forked saw it."""
+        index = len(self.program.setup()) + step
+        for snapshot in self.outcome.snapshots:
+            if (snapshot.step, snapshot.child) == (index, child):
+                return Arena(snapshot)
+        raise AssertionError(f"the target took no snapshot after step {step}")
+
+    def written(self, step: int, part: str) -> bytes:
+        """The bytes of a struct as a madvise_ranges() step left them."""
+        at = 0
+        for index, other in enumerate(self.program.steps):
+            if not isinstance(other, MadviseRanges):
+                continue
+            for poke in pokes_of(other):
+                if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
+                    if index == step and _PARTS[poke.part] == part:
+                        return self.outcome.peeks[at]
+                    at += 1
+            at += 1  # what the zone holds beside the structs
+        raise AssertionError(f"step {step} has no {part}")
+
+    def stats(self, step: int) -> dict[str, int]:
+        """struct madvise_ranges_stats by member."""
+        return unpack_struct(v1.STATS, self.written(step, "stats"))
+
+    def element(self, step: int, index: int) -> dict[str, int]:
+        """One struct madvise_range_stats by member."""
+        data = self.written(step, "per_range")[index * PER_RANGE_SIZE :]
+        return unpack_struct(v1.RANGE_STATS, data)
+
+
+class Arena(NamedTuple):
+    """One snapshot, asked by page."""
+
+    snapshot: Snapshot
+
+    def flags(self, page: int) -> int:
+        """VmFlags (abi.vm_flags) of the VMA at a page; -1 where nothing is mapped."""
+        vmas = self.snapshot.vmas
+        for start, end, flags in zip(vmas[0::4], vmas[1::4], vmas[2::4], strict=True):
+            if start <= page_address(page) < end:
+                return flags
+        return -1
+
+    def extents(self) -> list[tuple[int, int]]:
+        """The VMAs as pages [first, after)."""
+        vmas = self.snapshot.vmas
+        return [
+            ((start - ARENA_BASE) // PAGE, (end - ARENA_BASE) // PAGE)
+            for start, end in zip(vmas[0::4], vmas[1::4], strict=True)
+        ]
+
+    def page(self, page: int) -> int:
+        """The word of a page, see program.outcome."""
+        return self.snapshot.pages[page]
+
+
+class Kernel:
+    """A target, and the programs that a case has run on it."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.seen: list[Seen] = []
+
+    def run(
+        self,
+        layout: tuple[Mapping, ...],
+        *steps: Step,
+        files: tuple[FileSlot, ...] = (),
+        whole: bool = False,
+    ) -> Seen:
+        """Run one program alone, with a look after each step. whole: see Program."""
+        program = Program(layout, steps, files, whole)
+        assert not (problems := validate(program)), problems
+        (outcome,) = self.target.run_batch([program], LOOK)
+        assert outcome.status is Status.DONE, (outcome.status, outcome.signal, outcome.reason)
+        results = outcome.results[len(program.setup()) :]
+        self.seen.append(Seen(program, outcome, results))
+        return self.seen[-1]
+
+
+@pytest.fixture(scope="session")
+def target(target_name: str) -> Iterator[Target]:
+    """An open target, for all cases. One that cannot be opened ends the whole run: it is no
+    fault of a kernel."""
+    try:
+        opened = open_target(target_name)
+    except TargetError as error:
+        pytest.exit(f"target {target_name}: {error}", returncode=INTERNAL_ERROR)
+    with opened:
+        yield opened
+
+
+def _checked(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """A target for a case. After the case: was the rule that it is marked with met? One that
+    is held by other means than a branch of the model is met nowhere."""
+    kernel = Kernel(target)
+    yield kernel
+    assert kernel.seen, "the case ran no program"
+    ident = _requirement(request.node)
+    if load()[ident].held_by or ident in TOLD_BY_COMPARISON:
+        return
+    cite.HITS.clear()
+    for seen in kernel.seen:
+        predict(seen.program, target.facts, outside=seen.outcome.outside, observe=int(LOOK))
+    assert ident in cite.HITS, f"met were: {', '.join(sorted(cite.HITS))}"
+
+
+@pytest.fixture
+def kernel(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """Any target."""
+    yield from _checked(target, request)
+
+
+@pytest.fixture
+def ranges(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """A target that has madvise_ranges()."""
+    if target.facts.ranges_call is RangesCall.ABSENT:
+        pytest.skip(f"{target.name} has no madvise_ranges()")
+    yield from _checked(target, request)
+
+
+@pytest.fixture
+def without_ranges(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """A target that lacks madvise_ranges()."""
+    if target.facts.ranges_call is not RangesCall.ABSENT:
+        pytest.skip(f"{target.name} has madvise_ranges()")
+    yield from _checked(target, request)
