@@ -230,7 +230,8 @@ def page_bytes(space: AddressSpace, vma: Vma, page: int) -> bytearray:
             data = spell(file.content.get(file_page, 0))
             file.spelled[file_page] = data
         return data
-    space.lazy[index] = bool(vma.flags & f.DP)
+    if vma.flags & f.DP:  # else lazy stays: what is written around may be the old or zero
+        space.lazy[index] = True
     if space.copy_of[index] != BYTES:
         space.bytes[index] = spell(space.copy_of[index])
         space.copy_of[index] = BYTES
