@@ -15,7 +15,7 @@ CODE: Final = (".py", ".c", ".h", ".sh")
 PROSE: Final = (".md", ".toml", ".txt", ".yml", ".rst")
 
 VAGUE_NAMES: Final = frozenset(
-    "util utils helper helpers common misc junk stuff tools lib base manager general shared".split()
+    "util utils helper helpers common misc junk stuff tools lib base manager general".split()
 )
 # Headers that other rooms may include: both are generated, so they cannot drift.
 SHARED_HEADERS: Final = frozenset({"madvise_abi.h", "wire.h"})
@@ -111,7 +111,7 @@ _SUPPRESSION = re.compile(r"#\s*(type: ignore(?:\[[^\]]*\])?|noqa(?::\s*[A-Z0-9,
 def _suppression(path: PurePosixPath, text: str) -> Iterator[Problem]:
     for number, line in enumerate(text.splitlines(), 1):
         found = _SUPPRESSION.search(line)
-        if found is not None and not re.match(r"\s*(?:#|--)\s*\S.{7}", found[2]):
+        if found is not None and not re.match(r"\s*(?:#|--?)\s*\S.{7}", found[2]):
             yield Problem(number, f"'{found[1].strip()}' needs its reason: ...  # why it is right")
 
 

@@ -275,7 +275,7 @@ class _Interruption:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)  # type: ignore[arg-type]  # as getsignal() gave it
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:

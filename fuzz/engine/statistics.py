@@ -116,7 +116,7 @@ class CallCensus:
         for step in steps:
             kind = type(step)
             if kind is Madvise or kind is ProcessMadvise:
-                calls[kind, step.advice] += 1  # type: ignore[union-attr]
+                calls[kind, step.advice] += 1  # type: ignore[union-attr]  # both have one
             elif kind is MadviseRanges:
                 calls[kind, _advice_of_ranges(step)] += 1
 
@@ -124,7 +124,7 @@ class CallCensus:
         """Add what was counted to a tally, by name, and start again from zero."""
         tally.steps += self.steps
         for (kind, advice), count in self._calls.items():
-            surface = kind.__struct_config__.tag  # type: ignore[attr-defined]
+            surface = kind.__struct_config__.tag  # type: ignore[attr-defined]  # of msgspec
             tally.surfaces[surface] = tally.surfaces.get(surface, 0) + count
             name = advice if isinstance(advice, str) else argument_name(advice)
             tally.advices[name] = tally.advices.get(name, 0) + count

@@ -135,7 +135,9 @@ def test_what_the_bug_needs_stays() -> None:
         (Kind.ANON, 0, 1), (Kind.ANON, 1, 1),
     ]  # fmt: skip
     assert small.layout[0].touches == (Touch(0, 1, small.layout[0].touches[0].write),)
-    assert small.steps == (c.Madvise(ARENA_BASE, 2 * PAGE, small.steps[0].advice),)  # type: ignore[union-attr]
+    (step,) = small.steps
+    assert isinstance(step, c.Madvise)
+    assert step == c.Madvise(ARENA_BASE, 2 * PAGE, step.advice)
     assert small.files == ()
 
 
