@@ -68,8 +68,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     private_write = write and not vma.flags & f.SH
     if private_write:  # before the file is asked: do_cow_fault()
         prepare_anon_vma(space, vma)
-    if not write:
-        _fault_around(space, vma, page)
+    if not private_write:
+        _fault_around(space, vma, page, write)
     if file_page >= file.pages:
         cite("touch-beyond-eof")
         return SIGBUS
@@ -103,22 +103,32 @@ def _huge_fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     return 0
 
 
-def _fault_around(space: AddressSpace, vma: Vma, page: int) -> None:
-    """do_fault_around(): neighbours in an aligned window may be mapped if they are cached."""
-    window = space.facts.fault_around_pages
-    if window <= 1 or vma.secret or vma.flags & (f.UW | f.UI):
+def _fault_around(space: AddressSpace, vma: Vma, page: int, write: bool) -> None:
+    """Neighbours that a fault on the file's own page may map with it, if they are cached.
+
+    A read: an aligned window, do_fault_around(). A file system with large folios may map all
+    of one, which may be as large as what is mapped here, on a shared write too: finish_fault().
+    """
+    file = vma.file
+    if file is None or vma.secret or vma.flags & (f.UW | f.UI):
         return
     table = page & ~511
-    low = max(page // window * window, vma.start)
-    high = min(low + window, vma.end, table + 512)
-    file = vma.file
+    why = "fault-around"
+    if not file.shmem and not vma.flags & f.UM:
+        low, high = max(vma.start, table), min(vma.end, table + 512)
+        why = "large-folio"
+    elif write or space.facts.fault_around_pages <= 1:
+        return
+    else:
+        window = space.facts.fault_around_pages
+        low = max(page // window * window, vma.start)
+        high = min(low + window, vma.end, table + 512)
     for other in space.arena_span(low, high):
-        if space.pte[other] == PTE_NONE and file is not None:
-            if file.shmem and vma.file_page(other + space.base) not in file.cached:
-                continue
-            if vma.file_page(other + space.base) < file.pages:
+        if space.pte[other] == PTE_NONE:
+            file_page = vma.file_page(other + space.base)
+            if file_page < file.pages and (not file.shmem or file_page in file.cached):
                 space.pte[other] = PTE_MAYBE
-                space.why[other] = "fault-around"
+                space.why[other] = why
 
 
 def _shown(space: AddressSpace, vma: Vma, page: int) -> int:
