@@ -158,6 +158,9 @@ def _move_range(process: Process, start: int, end: int, target: int, keep: bool)
         many = many and (vma.file is None or not vma.file.own_area)
         if not many and (not first or vma.end < end):
             return -EFAULT
+        if vma.flags & f.HT and (at % HUGE_PAGES or (where + offset) % HUGE_PAGES):
+            cite("mremap-hugetlb")
+            return -EPERM if vma.flags & f.SL else -EINVAL
         error = _check_vma(process, vma, at, size, size, keep, moves=True)
         if error:
             return -error
