@@ -96,7 +96,7 @@ class Campaign:
         self._show = show
         self._schedule = Schedule(options.programs, options.workers)
         self._clock = Clock(None)
-        self._workers: list[WorkerProcess] = []
+        self.workers: list[WorkerProcess] = []
         self._cpus = sorted(os.sched_getaffinity(0))
         self._selector = selectors.DefaultSelector()
         self._tallies: dict[str, Tally] = {name: Tally() for name in options.targets}
@@ -118,7 +118,7 @@ class Campaign:
                 self._serve(interruption)
                 self._finish()
         finally:
-            for worker in self._workers:
+            for worker in self.workers:
                 worker.kill()
             self._selector.close()
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -148,12 +148,12 @@ class Campaign:
     def _finish(self) -> None:
         """Let the workers finish their batches, and hear what they still have to say."""
         waiting = Clock(STOP_SECONDS_MAX)
-        for worker in self._workers:
+        for worker in self.workers:
             worker.stop()
-        while self._workers and not waiting.is_up():
+        while self.workers and not waiting.is_up():
             self._listen(TICK_S)
             self._show(self._snapshot())
-        for worker in self._workers:
+        for worker in self.workers:
             self._fail(
                 f"worker {worker.number} did not end within {STOP_SECONDS_MAX:.0f} s of being "
                 "told to; the programs it was at count as not run"
@@ -206,7 +206,7 @@ class Campaign:
     def _keep(self, finder: WorkerProcess, found: m.Found) -> None:
         finding = found.finding
         news = m.Seen(finding.target, found.origin, finding.identity)
-        for worker in self._workers:
+        for worker in self.workers:
             if worker is not finder:
                 worker.tell(news)
         self._findings.setdefault(finding.slug, finding)
@@ -219,13 +219,13 @@ class Campaign:
         cpu = self._cpus[number % len(self._cpus)]
         begin = m.Begin(self._options, cpu, str(self._folder))
         worker = WorkerProcess(number, begin, self._worker_module)
-        self._workers.append(worker)
+        self.workers.append(worker)
         self._selector.register(worker.end, selectors.EVENT_READ, worker)
 
     def _bury(self, worker: WorkerProcess) -> None:
         """A worker is gone: take its leases back, and replace it while there is work."""
         status = worker.reap(STOP_SECONDS_MAX)
-        self._workers.remove(worker)
+        self.workers.remove(worker)
         if worker.told_to_stop and status == 0 and not worker.leases:
             return
         # The first lease is what it was at; the others it had not begun.

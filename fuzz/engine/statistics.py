@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from conformance.abi.advice import BY_VALUE
-from conformance.program.call import Madvise, MadviseRanges, ProcessMadvise, Step
+from conformance.program.call import Madvise, MadviseRanges, ProcessMadvise
 from conformance.program.control_struct import All, ControlBytes, Multi, Single
 from conformance.program.program import Program
 
@@ -105,31 +105,42 @@ class CallCensus:
     """Counts calls by surface and advice, cheaply: it runs for every step of every program."""
 
     def __init__(self) -> None:
-        self.steps = 0
-        self._calls: Counter[tuple[type, int | str]] = Counter()
+        self._steps = 0
+        self._madvise: list[int] = []
+        self._process_madvise: list[int] = []
+        self._ranges: list[MadviseRanges] = []
 
     def add(self, program: Program) -> None:
         """Count the steps of a program."""
         steps = program.steps
-        self.steps += len(steps)
-        calls = self._calls
+        self._steps += len(steps)
         for step in steps:
             kind = type(step)
-            if kind is Madvise or kind is ProcessMadvise:
-                calls[kind, step.advice] += 1  # type: ignore[union-attr]  # both have one
+            if kind is Madvise:
+                self._madvise.append(step.advice)  # type: ignore[union-attr]
+            elif kind is ProcessMadvise:
+                self._process_madvise.append(step.advice)  # type: ignore[union-attr]
             elif kind is MadviseRanges:
-                calls[kind, _advice_of_ranges(step)] += 1
+                self._ranges.append(step)  # type: ignore[arg-type]
 
     def take(self, tally: Tally) -> None:
         """Add what was counted to a tally, by name, and start again from zero."""
-        tally.steps += self.steps
-        for (kind, advice), count in self._calls.items():
-            surface = kind.__struct_config__.tag  # type: ignore[attr-defined]  # of msgspec
-            tally.surfaces[surface] = tally.surfaces.get(surface, 0) + count
-            name = advice if isinstance(advice, str) else argument_name(advice)
-            tally.advices[name] = tally.advices.get(name, 0) + count
-        self.steps = 0
-        self._calls.clear()
+        tally.steps += self._steps
+        self._steps = 0
+        for surface, arguments in (
+            ("madvise", Counter(self._madvise)),
+            ("process_madvise", Counter(self._process_madvise)),
+            ("madvise_ranges", Counter(map(_advice_of_ranges, self._ranges))),
+        ):
+            if arguments:
+                calls = arguments.total()
+                tally.surfaces[surface] = tally.surfaces.get(surface, 0) + calls
+            for advice, calls in arguments.items():
+                name = advice if isinstance(advice, str) else argument_name(advice)
+                tally.advices[name] = tally.advices.get(name, 0) + calls
+        self._madvise.clear()
+        self._process_madvise.clear()
+        self._ranges.clear()
 
 
 def argument_name(value: int) -> str:
@@ -139,8 +150,7 @@ def argument_name(value: int) -> str:
     return row.name if row else OTHER
 
 
-def _advice_of_ranges(step: Step) -> int | str:
-    assert isinstance(step, MadviseRanges)
+def _advice_of_ranges(step: MadviseRanges) -> int | str:
     control = step.control
     if isinstance(control, ControlBytes):
         return RAW
