@@ -12,7 +12,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event
@@ -171,10 +171,15 @@ def _begin(enough: Event, started: Any) -> None:
 
 
 def _kill_by_id(ident: str, plan: Plan) -> Score:
-    (mutant,) = (mutant for mutant in catalogue() if mutant.id == ident)
+    mutants = {mutant.id: mutant for mutant in catalogue()}
+    return kill(mutants[ident], plan, _enough[0].is_set)
+
+
+def _score_of(ident: str, done: Future[Score]) -> Score:
+    """What a run came to; one that could not be made is broken, which is never killed."""
     try:
-        return kill(mutant, plan, _enough[0].is_set)
-    except Exception as error:  # noqa: BLE001 - costs this mutant; broken, never killed
+        return done.result()
+    except Exception as error:  # noqa: BLE001 - costs this mutant, not the others
         return Score(ident, -1, 0.0, 0, f"{type(error).__name__}: {error}", broken=True)
 
 
@@ -189,10 +194,10 @@ def kill_all(mutants: tuple[Mutant, ...], plan: Plan, workers: int) -> Iterator[
     with ProcessPoolExecutor(
         workers, context, initializer=_begin, initargs=(enough, context.Value("i", 0))
     ) as pool:
-        waiting = [pool.submit(_kill_by_id, mutant.id, plan) for mutant in mutants]
+        waiting = {pool.submit(_kill_by_id, mutant.id, plan): mutant.id for mutant in mutants}
         try:
             for done in as_completed(waiting):
-                yield done.result()
+                yield _score_of(waiting[done], done)
         finally:
             enough.set()
             pool.shutdown(wait=True, cancel_futures=True)

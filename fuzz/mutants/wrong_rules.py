@@ -162,16 +162,20 @@ def free_is_dontneed(dontneed_free: Rule) -> Rule:
     return rule
 
 
-def private_copies_dropped(drop_file_pages: Rule) -> Rule:
+def private_copies_dropped(remove: Rule) -> Rule:
     """As truncation does: even copies."""
 
-    def rule(space: AddressSpace, vma: Vma, first: int, last: int) -> None:
-        low = max(vma.start, vma.start + first - vma.pgoff)
-        high = min(vma.end, vma.start + last - vma.pgoff)
-        for index in space.arena_span(low, high):
-            if space.copy_of[index] != NO_COPY:
-                space.clear_page(index)
-        drop_file_pages(space, vma, first, last)
+    def rule(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
+        error = int(remove(space, vma, start, end))
+        first, last = vma.file_page(start), vma.file_page(end)
+        for other in space.vmas if not error else ():
+            if other.file is vma.file:
+                low = max(other.start, other.start + first - other.pgoff)
+                high = min(other.end, other.start + last - other.pgoff)
+                for index in space.arena_span(low, high):
+                    if space.copy_of[index] != NO_COPY:
+                        space.clear_page(index)
+        return error
 
     return rule
 
