@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,3 +65,22 @@ def test_broken_table_is_refused(tmp_path: Path, broken: str, message: str) -> N
 def test_missing_header_is_named(tmp_path: Path) -> None:
     with pytest.raises(MutantTableError, match="cannot be read"):
         read_shim_mutants(tmp_path / "absent.h")
+
+
+@pytest.mark.skipif(
+    shutil.which("cc") is None or shutil.which("make") is None,
+    reason="no C compiler or no make on this machine",
+)
+def test_the_library_has_them_in_a_test_build(tmp_path: Path) -> None:
+    folder = SOURCES / "libmadvise_ranges"
+    subprocess.run(["make", "-s", "-C", folder, f"O={tmp_path}", "MUTANTS=1"], check=True)
+    (twice,) = (row for row in ROWS if row.name == "gap_counted_twice")
+    for number, gaps in ((0, 1), (twice.number, 2)):
+        printed = subprocess.run(
+            [tmp_path / "example"],
+            env={**os.environ, "MADVET_SHIM_MUTANT": str(number)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert f"gaps: {gaps}\n" in printed

@@ -17,7 +17,9 @@
 #include "../../abi/generated/madvise_abi.h"
 #include "shim_mutants.h"
 
+#ifndef SHIM_SPECIAL_MAX
 #define SHIM_SPECIAL_MAX 256 /* mappings that one look into smaps remembers */
+#endif
 
 /* shim_user.c */
 
