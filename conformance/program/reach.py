@@ -45,6 +45,7 @@ EXECUTOR: Final = (
     (p.EXECUTOR_BASE, LOW_END),
     (HIGH_BASE, p.TASK_SIZE),
 )
+STACK_ROOM: Final = (p.ARENA_BASE - (8 << 20), p.ARENA_BASE)  # the usual RLIMIT_STACK
 NEVER_MAPPED: Final = (
     (0, p.ARENA_BASE),
     (p.ARENA_END_MAX, p.ZONE_BASE),
@@ -280,6 +281,12 @@ def _output_danger(stats: int, count: int, memory: CallMemory) -> Iterator[Dange
 
 
 def _struct_danger(key: str, at: int, size: int) -> Iterator[Danger]:
+    if size and _overlaps(at, at + size, (STACK_ROOM,)):
+        yield Danger(
+            key,
+            f"{address_text(at)} is where a growsdown mapping at the arena's start may grow to: "
+            "what a struct would hold there is not known",
+        )
     if size and _overlaps(at, at + size, EXECUTOR):
         yield Danger(key, f"{address_text(at)} + {length_text(size)} is the executor's own memory")
 

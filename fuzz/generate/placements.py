@@ -11,6 +11,7 @@ from conformance.program.places import (
     KERNEL,
     NONCANONICAL,
     NULL,
+    PAGE,
     UNMAPPED,
     ZONE_BASE,
     ZONE_END,
@@ -55,7 +56,9 @@ def draw_place(chooser: Chooser, layout: Layout, usual: int, size: int) -> int:
         mappings = tuple(layout.mappings)
     if form == ACROSS_ARENA_EDGE:
         edges = tuple([b.at for a, b in pairwise(mappings) if a.at + a.pages == b.at])
-        return page_address(pick(edges or layout.edges)) - chooser.integer(1, size)
+        edge = pick(edges or layout.edges)
+        # Never across the arena's start: a stack there may grow into what the struct would hold.
+        return page_address(max(edge, 1)) - chooser.integer(1, min(size, PAGE))
     mapping = pick(mappings)
     if form == ACROSS_ARENA_PAGES and mapping.pages > 1:
         return page_address(mapping.at + 1) - 8 * chooser.integer(1, 5)
