@@ -80,6 +80,8 @@ def predict(
     if plan.remote:
         process.remote = fork(process.space)
         process.remote.peer = process.space
+        if program.whole:  # the sacrificed process and the second one share what is left out
+            process.remote.covered = process.space.covered
         process.space.peer = process.remote
     for step in program.steps:
         run.step(step)
