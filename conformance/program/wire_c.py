@@ -45,6 +45,8 @@ def header() -> str:
         {C_NAMES.get(n, n): v for n, v in _integers(places) if C_NAMES.get(n, n)},
     )
     parts += _section("Content of a page", {f"CONTENT_{n}": v for n, v in _integers(content)})
+    parts += [f"#define CONTENT_WORDS\t{len(content.WORD_OFFSETS)}"]
+    parts += [f"#define CONTENT_WORD_{i}\t{at}" for i, at in enumerate(content.WORD_OFFSETS)]
     parts += [f"#define CONTENT_WORD_OFFSETS\t{{ {_list(content.WORD_OFFSETS)} }}"]
     parts += _section("System calls of x86-64", {f"NR_{n.upper()}": v for n, v in X86_64.items()})
     parts += _section("Advices", {f"ADVICE_{a.name}": a.value for a in ADVICES})

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 SOURCES: Final = Path(__file__).parent / "executor"
+ABI_HEADERS: Final = Path(__file__).parents[1] / "abi" / "generated"  # included by the shim
 
 # Arena and zones lie below the executor: no PIE, and its place given. The arena is at a
 # constant address; a compiler may conclude that reading it does nothing (gcc 12 did).
@@ -71,8 +72,9 @@ def _digest(compiler: list[str], flags: list[str]) -> str:
         [*compiler, "--version"], capture_output=True, check=False, stdin=subprocess.DEVNULL
     )
     digest = hashlib.sha256(repr((compiler, version.stdout, flags)).encode())
-    for path in sorted([*SOURCES.glob("*.[ch]"), *SOURCES.glob("generated/*.h")]):
-        digest.update(f"\n{path.relative_to(SOURCES)}\n".encode())
+    headers = [*SOURCES.glob("generated/*.h"), *ABI_HEADERS.glob("*.h")]
+    for path in sorted([*SOURCES.glob("*.[ch]"), *headers]):
+        digest.update(f"\n{path.parent.name}/{path.name}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:24]
 

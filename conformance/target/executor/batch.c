@@ -139,6 +139,7 @@ static u32 run_child(u32 first, u32 count)
 		close(pidfd);
 		status = STATUS_HUNG;
 	}
+	zone_fresh();
 	if (record->finished == count)
 		return count; /* it had nothing left to do */
 	record_finish(status, signal, record->n_results);

@@ -215,13 +215,11 @@ int bench(void)
 	enum { BARE, BPF, SMAPS, KINDS };
 	double us[KINDS][ROUNDS], of_bare[KINDS][ROUNDS];
 	u32 bytes[KINDS] = { 0 };
-	u8 *out = malloc(OUT_BYTES);
+	u8 *out = shared_create(OUT_BYTES, "outcomes");
 	u64 *in[KINDS] = { NULL };
 
 	in[BPF] = batch_of(0, &bytes[BPF]);
 	in[SMAPS] = batch_of(OBSERVE_SMAPS, &bytes[SMAPS]);
-	if (!out)
-		fail("no memory for outcomes");
 	pin();
 	for (u32 kind = 0; kind < KINDS; kind++) /* once to warm up */
 		measure(in[KINDS - 1 - kind], bytes[KINDS - 1 - kind], out);

@@ -26,7 +26,7 @@ static struct learned {
 	bool ok;
 	u64 known; /* raw bits */
 	u64 flag[64]; /* of each raw bit; 0 for one that has no name in NAMES */
-} *learned; /* shared with the child that makes the mappings */
+} *learned HOT_DATA; /* shared with the child that makes the mappings */
 
 static u64 next_sample;
 
@@ -115,7 +115,7 @@ static void compare(void)
 	static struct vma vmas[SAMPLES_MAX];
 	const struct raw_vma *raw = NULL;
 	long count = bpf_read_raw(&raw);
-	long wanted = smaps_read(myself.smaps, 0, ZONE_BASE, vmas, SAMPLES_MAX, names);
+	long wanted = smaps_read(child_smaps(), 0, ZONE_BASE, vmas, SAMPLES_MAX, names);
 
 	if (count < 0 || count != wanted) {
 		complain("BPF sees %ld mappings where smaps shows %ld", count, wanted);
@@ -167,9 +167,9 @@ bool bpf_learn(void)
 }
 
 /* False when a bit is set that was never seen before. */
-bool bpf_translate(u64 raw_flags, u64 *flags)
+HOT bool bpf_translate(u64 raw_flags, u64 *flags)
 {
-	static u64 last_raw, last_flags;
+	static u64 last_raw HOT_DATA, last_flags HOT_DATA;
 	u64 found = 0;
 
 	if (raw_flags == last_raw) {

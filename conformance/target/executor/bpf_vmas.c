@@ -28,8 +28,8 @@ struct walk {
 	struct raw_vma vmas[VMAS_MAX];
 };
 
-static struct walk *walk;
-static long prog_fd = -1;
+static struct walk *walk HOT_DATA;
+static long prog_fd HOT_DATA = -1;
 
 static long bpf(int command, union bpf_attr *attr)
 {
@@ -159,12 +159,12 @@ void bpf_create(void)
 		prog_fd = -1;
 }
 
-bool bpf_works(void)
+HOT bool bpf_works(void)
 {
 	return prog_fd >= 0 && walk;
 }
 
-long bpf_read_raw(const struct raw_vma **vmas)
+HOT long bpf_read_raw(const struct raw_vma **vmas)
 {
 	union bpf_attr attr = { .test = { .prog_fd = prog_fd } };
 	long ret = bpf(BPF_PROG_TEST_RUN, &attr);
@@ -180,7 +180,7 @@ long bpf_read_raw(const struct raw_vma **vmas)
 }
 
 /* As smaps_read() below the zones; -errno also for a flag whose meaning is not known. */
-long bpf_read(struct vma *vmas, u32 max)
+HOT long bpf_read(struct vma *vmas, u32 max)
 {
 	const struct raw_vma *raw;
 	long count = bpf_read_raw(&raw);

@@ -19,11 +19,11 @@
 #define MADV_POISON_FIRST 100 /* MADV_HWPOISON, MADV_SOFT_OFFLINE */
 #define MADV_POISON_LAST 101
 
-static int uffd = -1; /* one for each program, so that neighbours can merge */
+static int uffd HOT_DATA = -1; /* one for each program, so that neighbours can merge */
 static u64 vvar_start, vvar_bytes;
 
 /* After a program. Its mappings are gone already. */
-void calls_end(void)
+HOT void calls_end(void)
 {
 	if (uffd >= 0)
 		sys(SYS_close, uffd);
@@ -35,7 +35,7 @@ void calls_end(void)
  * refused unless asked for. A length of 0 does nothing and is how kernels are
  * asked whether they know the advice; one that does not know it cannot be hurt.
  */
-bool call_poisons(const u64 *word)
+HOT bool call_poisons(const u64 *word)
 {
 	static int known = -1;
 	bool local = word[0] == NR_MADVISE && word[2];
@@ -51,7 +51,7 @@ bool call_poisons(const u64 *word)
 	return known;
 }
 
-s64 call_syscall(const u64 *word)
+HOT s64 call_syscall(const u64 *word)
 {
 	if (word[0] == NR_MMAP)
 		files_mapped(word[5], word[4] & MAP_SHARED);

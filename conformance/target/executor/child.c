@@ -10,12 +10,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "executor.h"
+#include "touch.h"
 
 #define LOWEST_ADDRESS 0x10000 /* programs' mappings are all between here and the zones */
 
-struct subject myself;
-static bool not_placed; /* a struct of the call at hand could not be stored */
+struct subject myself HOT_DATA;
+static bool not_placed HOT_DATA; /* a struct of the call at hand could not be stored */
 
 /* As fork(), with a pidfd and without the C library's bookkeeping. */
 pid_t fork_raw(int *pidfd)
@@ -45,23 +45,33 @@ _Noreturn void child_fail(const char *what, long err)
 		sys(SYS_exit_group, EXIT_HARNESS);
 }
 
-/* A file in /proc shows the process that opened it, so every fork opens its own. */
+/*
+ * A file in /proc shows the process that opened it, so every fork opens its
+ * own; smaps only when it is read, since it may never be.
+ */
 void child_open_proc(void)
 {
 	if (myself.smaps > 0)
 		sys(SYS_close, myself.smaps);
 	if (myself.pagemap > 0)
 		sys(SYS_close, myself.pagemap);
-	myself.smaps = sys(SYS_open, "/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	myself.smaps = 0;
 	myself.pagemap = sys(SYS_open, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (myself.smaps < 0)
-		child_fail("cannot open /proc/self/smaps", myself.smaps);
 	if (myself.pagemap < 0)
 		child_fail("cannot open /proc/self/pagemap", myself.pagemap);
 }
 
+int child_smaps(void)
+{
+	if (myself.smaps <= 0)
+		myself.smaps = sys(SYS_open, "/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	if (myself.smaps < 0)
+		child_fail("cannot open /proc/self/smaps", myself.smaps);
+	return myself.smaps;
+}
+
 /* A call whose structs are in place is made, else it is not. */
-static void run_call(const struct op *op)
+static inline __attribute__((always_inline)) void run_call(const struct op *op)
 {
 	s64 result = NOT_PLACED;
 
@@ -73,7 +83,7 @@ static void run_call(const struct op *op)
 	record_result(result);
 }
 
-static void run_op(const struct program *program, const struct op *op, bool last)
+static inline __attribute__((always_inline)) void run_op(const struct program *program, const struct op *op, bool last)
 {
 	const u64 *w = op->word;
 
@@ -126,7 +136,7 @@ static void run_op(const struct program *program, const struct op *op, bool last
 }
 
 /* What the process died of, 0 when it lives. */
-static u32 run_program(const struct program *program)
+static HOT u32 run_program(const struct program *program)
 {
 	const u64 *at = program->ops;
 	struct op op;
@@ -148,12 +158,11 @@ static u32 run_program(const struct program *program)
 }
 
 /* False when the process cannot be made as new: something in it is sealed. */
-static bool reset(void)
+static HOT bool reset(void)
 {
 	long err = sys(SYS_munmap, LOWEST_ADDRESS, ZONE_BASE - LOWEST_ADDRESS);
 
 	calls_end();
-	zone_reset();
 	return !err;
 }
 
@@ -162,7 +171,6 @@ _Noreturn void child_main(const struct program *programs, u32 count)
 {
 	child_open_proc();
 	remote_open_self();
-	zone_fresh();
 	for (u32 i = 0; i < count; i++) {
 		u32 signal = run_program(&programs[i]);
 
@@ -170,6 +178,7 @@ _Noreturn void child_main(const struct program *programs, u32 count)
 				   signal ? record->n_results : 0))
 			complain("the outcome of program %lu does not fit into the ring",
 				 (unsigned long)programs[i].ident);
+		zone_reset(); /* the read-only zone is the next process's, too */
 		record->finished = i + 1;
 		if (i + 1 < count && !reset())
 			break;

@@ -21,16 +21,6 @@ static const u32 op_words[] = {
 	[OP_ZONE_CHECK] = 1,
 };
 
-struct op op_at(const u64 *head)
-{
-	return (struct op){
-		.code = *head & 0xff,
-		.words = *head >> 8 & 0xffffff,
-		.argument = *head >> 32,
-		.word = head + 1,
-	};
-}
-
 static bool inside(u64 start, u64 bytes, u64 low, u64 high)
 {
 	return start >= low && start <= high && bytes <= high - start;

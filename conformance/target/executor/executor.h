@@ -52,11 +52,18 @@ struct program {
 struct op {
 	u32 code;
 	u32 words; /* including the head */
-	u32 argument;
 	const u64 *word; /* the words after the head */
 };
 
-struct op op_at(const u64 *head);
+static inline struct op op_at(const u64 *head)
+{
+	return (struct op){
+		.code = *head & 0xff,
+		.words = *head >> 8 & 0xffffff,
+		.word = head + 1,
+	};
+}
+
 const char *program_decode(const u64 *words, size_t n_words, struct program *program);
 
 /*
@@ -88,12 +95,23 @@ struct record {
 
 extern struct record *record;
 
+/* decode.c has seen to it that there is room. */
+static inline void record_result(s64 result)
+{
+	record->results[record->n_results] = result;
+	record->n_results++;
+}
+
+/* The step that the last result belongs to. */
+static inline u32 record_step(void)
+{
+	return record->n_results ? record->n_results - 1 : 0;
+}
+
 void record_create(void);
 void record_begin(u64 ident);
-void record_result(s64 result);
 u64 *record_peek(u32 bytes);
 void record_peek_done(u32 bytes, u32 readable);
-u32 record_step(void);
 bool record_finish(u32 status, u32 signal, u32 step);
 
 /*
@@ -113,6 +131,7 @@ int batch_run(const u8 *in, u64 in_bytes, u32 count, u8 *out, u64 out_size, u64 
 
 _Noreturn void child_main(const struct program *programs, u32 count);
 void child_open_proc(void);
+int child_smaps(void);
 pid_t fork_raw(int *pidfd);
 void die_with_parent(pid_t parent);
 _Noreturn void child_fail(const char *what, long err);
@@ -144,7 +163,6 @@ const u8 *arena_mask(u32 page);
 /* touch.c: access to memory that may fault */
 
 void fault_init(void);
-s64 touch_pages(u32 page, u32 pages, bool write, u32 serial);
 u64 content_of(const void *page, const u8 *mask);
 bool guarded_content(u64 address, const u8 *mask, u64 *content);
 
@@ -214,6 +232,10 @@ void remote_open_self(void);
 s64 remote_fork_snapshot(const struct program *program);
 bool remote_start(const struct program *program);
 void remote_finish(void);
+
+/* selftest.c */
+
+void selftest(void);
 
 /* bench.c */
 

@@ -28,7 +28,7 @@ static struct pool_file {
 	u32 group; /* the last group of programs that wanted it */
 	int fd; /* read-write; fd + 1 is the read-only one; 0: free */
 	bool dirty;
-} *pool; /* shared with the children: what one dirties the next one cleans */
+} *pool HOT_DATA; /* shared with the children: what one dirties the next one cleans */
 
 static u32 pool_size, group;
 static const char *const folders[] = { [BACKING_TMPFS] = "/dev/shm", [BACKING_DISK] = NULL };
@@ -42,7 +42,7 @@ static struct slot {
 	bool memfd_sealed;
 	bool memfd_mapped;
 	bool shows_memfd;
-} slots[FILE_SLOTS];
+} slots[FILE_SLOTS] HOT_DATA;
 
 void files_create(void)
 {
@@ -145,7 +145,7 @@ static bool pool_open(struct pool_file *file, u32 slot, u32 backing, u32 pages)
 	return true;
 }
 
-static struct pool_file *pool_find(u32 slot, u32 backing, u32 pages)
+static HOT struct pool_file *pool_find(u32 slot, u32 backing, u32 pages)
 {
 	for (u32 i = 0; i < pool_size; i++) {
 		struct pool_file *file = &pool[i];
@@ -210,7 +210,7 @@ static bool show(u32 slot, int fd, int read_only)
 	       sys(SYS_dup3, read_only, FD_FILES_RO + slot, O_CLOEXEC) >= 0;
 }
 
-static bool use_pool(u32 number, u32 backing, u32 pages)
+static HOT bool use_pool(u32 number, u32 backing, u32 pages)
 {
 	struct pool_file *file = pool_find(number, backing, pages);
 	struct slot *slot = &slots[number];
@@ -244,7 +244,7 @@ static bool memfd_new(struct slot *slot)
 	return slot->memfd_ro >= 0;
 }
 
-static bool use_memfd(u32 number, u32 pages)
+static HOT bool use_memfd(u32 number, u32 pages)
 {
 	struct slot *slot = &slots[number];
 
@@ -265,13 +265,13 @@ static bool use_memfd(u32 number, u32 pages)
 }
 
 /* In the child: false when the file is not to be had. */
-bool files_use(u32 slot, u32 backing, u32 pages)
+HOT bool files_use(u32 slot, u32 backing, u32 pages)
 {
 	return backing == BACKING_MEMFD ? use_memfd(slot, pages) : use_pool(slot, backing, pages);
 }
 
 /* A program is about to map a descriptor. */
-void files_mapped(s64 fd, bool shared)
+HOT void files_mapped(s64 fd, bool shared)
 {
 	bool writable = fd >= FD_FILES && fd < FD_FILES + FILE_SLOTS;
 	s64 number = writable ? fd - FD_FILES : fd - FD_FILES_RO;

@@ -22,7 +22,7 @@
 #include "facts.h"
 #include "shim.h"
 
-struct options options = { .ring_fd = -1, .tmp = "/tmp", .deadline_ms = DEADLINE_MS };
+struct options options HOT_DATA = { .ring_fd = -1, .tmp = "/tmp", .deadline_ms = DEADLINE_MS };
 
 struct doorbell {
 	u64 part, bytes, count;
@@ -131,6 +131,7 @@ static void prepare(void)
 		fail("this build has no mutants");
 #endif
 	shim_set_mutant(options.mutant);
+	selftest();
 }
 
 static int serve(void)
@@ -168,7 +169,7 @@ static u64 number(const char *option, const char *text)
 	return value;
 }
 
-enum { RING = 256, RING_BYTES, TMP, SHIM, MUTANT, NO_BPF, DEADLINE, POISON, FACTS, BENCH };
+enum { RING = 256, RING_BYTES, TMP, SHIM, MUTANT, NO_BPF, DEADLINE, POISON, FACTS, BENCH, SELFTEST };
 
 static const struct option long_options[] = {
 	{ "ring", required_argument, NULL, RING },
@@ -181,6 +182,7 @@ static const struct option long_options[] = {
 	{ "poison", no_argument, NULL, POISON },
 	{ "facts", no_argument, NULL, FACTS },
 	{ "bench", no_argument, NULL, BENCH },
+	{ "selftest", no_argument, NULL, SELFTEST },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -216,6 +218,7 @@ int main(int argc, char **argv)
 			break;
 		case FACTS:
 		case BENCH:
+		case SELFTEST:
 			mode = option;
 			break;
 		default:
@@ -231,9 +234,11 @@ int main(int argc, char **argv)
 
 		return facts_main(&ground);
 	}
-	if (mode == BENCH) {
+	if (mode)
 		prepare();
+	if (mode == BENCH)
 		return bench();
-	}
+	if (mode == SELFTEST)
+		return printf("all is well%s\n", bpf_works() ? "" : ", without BPF") < 0;
 	return serve();
 }

@@ -5,14 +5,14 @@
 
 #include "executor.h"
 
-struct record *record;
+struct record *record HOT_DATA;
 
 void record_create(void)
 {
 	record = shared_create(sizeof(*record), "the record of an outcome");
 }
 
-void record_begin(u64 ident)
+HOT void record_begin(u64 ident)
 {
 	record->ident = ident;
 	record->n_results = 0;
@@ -23,19 +23,6 @@ void record_begin(u64 ident)
 	record->snapshot_words = 0;
 	record->unable = false;
 	record->remote_wanted = 0;
-}
-
-/* decode.c has seen to it that there is room. */
-void record_result(s64 result)
-{
-	record->results[record->n_results] = result;
-	record->n_results++;
-}
-
-/* The step that the last result belongs to. */
-u32 record_step(void)
-{
-	return record->n_results ? record->n_results - 1 : 0;
 }
 
 /* Where the bytes of the next peek go. */
@@ -65,7 +52,7 @@ static u64 *append(u64 *at, const void *words, u32 n_words)
  * Put the outcome into the ring; it may be that of a child which died. False
  * when it does not fit and only its head was written, as NOT_RUN.
  */
-bool record_finish(u32 status, u32 signal, u32 step)
+HOT bool record_finish(u32 status, u32 signal, u32 step)
 {
 	struct record *r = record;
 	u64 *at = (u64 *)(r->out + r->out_used);

@@ -7,7 +7,7 @@
  * Reading the pages comes last, since it may change what is present; smaps and
  * PAGEMAP_SCAN change nothing.
  */
-void snapshot_take(const struct subject *subject, const struct program *program, u32 step,
+HOT void snapshot_take(const struct subject *subject, const struct program *program, u32 step,
 		   bool child, bool last)
 {
 	u64 *head = record->snapshots + record->snapshot_words;

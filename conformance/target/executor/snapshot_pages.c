@@ -27,9 +27,9 @@ struct scan_region {
 #define MAP_WORD_SWAP (1ul << 62)
 #define MAP_WORD_PRESENT (1ul << 63)
 
-static u64 scan_categories; /* 0: this kernel has no PAGEMAP_SCAN */
+static u64 scan_categories HOT_DATA; /* 0: this kernel has no PAGEMAP_SCAN */
 
-static long scan(int fd, u64 categories, u64 start, u64 end, struct scan_region *regions, u32 max)
+static HOT long scan(int fd, u64 categories, u64 start, u64 end, struct scan_region *regions, u32 max)
 {
 	struct scan_request request = {
 		.size = sizeof(request),
@@ -64,7 +64,7 @@ static u64 state_of(bool present, bool swap, bool guard)
 	return (present ? PAGE_PRESENT : 0) | (swap ? PAGE_SWAP : 0);
 }
 
-static long presence_by_scan(int fd, u64 *pages, u32 n_pages)
+static HOT long presence_by_scan(int fd, u64 *pages, u32 n_pages)
 {
 	static struct scan_region regions[ARENA_PAGES_MAX];
 	long count = scan(fd, scan_categories, ARENA_BASE, ARENA_BASE + (u64)n_pages * PAGE,
@@ -95,7 +95,7 @@ static long presence_by_pagemap(int fd, u64 *pages, u32 n_pages)
 	return got;
 }
 
-static bool page_content(u64 address, const u8 *mask, u64 *content)
+static HOT bool page_content(u64 address, const u8 *mask, u64 *content)
 {
 	static u8 copy[PAGE] __attribute__((aligned(PAGE)));
 
@@ -107,7 +107,7 @@ static bool page_content(u64 address, const u8 *mask, u64 *content)
 	return true;
 }
 
-static void read_page(u32 page, u64 *word)
+static HOT void read_page(u32 page, u64 *word)
 {
 	u64 content;
 
@@ -122,7 +122,7 @@ static void read_page(u32 page, u64 *word)
  * they hold is the kernel's business, and whether they look present depends on
  * how one asks.
  */
-static void read_vma(const struct vma *vma, u64 *pages, u32 n_pages, bool read_all)
+static HOT void read_vma(const struct vma *vma, u64 *pages, u32 n_pages, bool read_all)
 {
 	u64 first = vma->start < ARENA_BASE ? 0 : (vma->start - ARENA_BASE) / PAGE;
 	u64 end = vma->end < ARENA_BASE ? 0 : (vma->end - ARENA_BASE) / PAGE;
@@ -138,7 +138,7 @@ static void read_vma(const struct vma *vma, u64 *pages, u32 n_pages, bool read_a
 }
 
 /* One word for each of the arena's first pages; -errno when that fails. */
-long pages_read(const struct subject *subject, u64 *pages, u32 n_pages, const struct vma *vmas,
+HOT long pages_read(const struct subject *subject, u64 *pages, u32 n_pages, const struct vma *vmas,
 		u32 n_vmas, bool read_all)
 {
 	long err;

@@ -23,7 +23,7 @@ void vmas_init(void)
 		flag_of_name[(names[i][0] - 'a') * LETTERS + names[i][1] - 'a'] = 1ul << i;
 }
 
-static u64 hex(const char **at)
+static HOT u64 hex(const char **at)
 {
 	u64 value = 0;
 
@@ -40,7 +40,7 @@ static u64 hex(const char **at)
 }
 
 /* "start-end rwxp offset major:minor inode  path"; lines end in a NUL here. */
-static void parse_head(const char *at, struct vma *vma)
+static HOT void parse_head(const char *at, struct vma *vma)
 {
 	u64 offset, device;
 
@@ -61,7 +61,7 @@ static void parse_head(const char *at, struct vma *vma)
 }
 
 /* The next of the names after "VmFlags:"; a flag of 0 is one that NAMES lacks. */
-bool smaps_next_flag(const char **names, u64 *flag)
+HOT bool smaps_next_flag(const char **names, u64 *flag)
 {
 	const char *at = *names;
 	u32 first, second;
@@ -98,7 +98,7 @@ struct smaps_reader {
 };
 
 /* False when no later line is of interest. */
-static bool smaps_line(struct smaps_reader *r, const char *line)
+static HOT bool smaps_line(struct smaps_reader *r, const char *line)
 {
 	static const char key[] = "VmFlags:";
 	struct vma vma;
@@ -127,7 +127,7 @@ static bool smaps_line(struct smaps_reader *r, const char *line)
 }
 
 /* How many VMAs lie in [low, high), or -errno. */
-long smaps_read(int fd, u64 low, u64 high, struct vma *vmas, u32 max, char (*names)[SMAPS_NAMES])
+HOT long smaps_read(int fd, u64 low, u64 high, struct vma *vmas, u32 max, char (*names)[SMAPS_NAMES])
 {
 	static char buffer[2 * CHUNK];
 	struct smaps_reader reader = {
@@ -164,7 +164,7 @@ long smaps_read(int fd, u64 low, u64 high, struct vma *vmas, u32 max, char (*nam
  * Everything below the zones: that is the arena, and whatever a kernel that
  * errs may have put beside it.
  */
-long vmas_read(const struct subject *subject, bool smaps, struct vma *vmas, u32 max)
+HOT long vmas_read(const struct subject *subject, bool smaps, struct vma *vmas, u32 max)
 {
 	long count;
 
@@ -173,5 +173,5 @@ long vmas_read(const struct subject *subject, bool smaps, struct vma *vmas, u32 
 		if (count >= 0)
 			return count;
 	}
-	return smaps_read(subject->smaps, 0, ZONE_BASE, vmas, max, NULL);
+	return smaps_read(subject->pid ? subject->smaps : child_smaps(), 0, ZONE_BASE, vmas, max, NULL);
 }

@@ -40,6 +40,13 @@ static inline long sys6(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	sys6((nr), (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e), (u64)(f))
 #define sys(nr, ...) SYS_PICK(nr, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
+/*
+ * What runs for every op lies together, code and data: each system call may
+ * cost the address translations of every page that is touched between two.
+ */
+#define HOT __attribute__((hot))
+#define HOT_DATA __attribute__((section(".data.hot")))
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define WORDS_OF(bytes) (((bytes) + 7) / 8)
 

@@ -1,29 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Access to memory that may fault. A fault is a result here, not a death: the
- * handler jumps back, on a stack of its own. A fault anywhere else kills the
- * process, and the server names the step.
+ * Access to memory that may fault. A fault is a result here, not a death: each
+ * stretch of instructions that may fault has an entry in a table that says
+ * where to go on, as in the kernel. A fault anywhere else kills the process,
+ * and the server names the step.
  */
 
-#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 
-#include "executor.h"
+#include "touch.h"
 
 #define PAGE_WORDS (PAGE / 8)
 
 typedef u64 lane __attribute__((vector_size(16), may_alias));
 
-static jmp_buf fault_jump;
-static volatile sig_atomic_t armed;
+/* Made by the linker, around the section that FIXUP fills. */
+extern const struct fixup __start_fixups[], __stop_fixups[];
+
 static u8 fault_stack[64 * 1024] __attribute__((aligned(64)));
 
-static void on_fault(int sig)
+static void on_fault(int sig, siginfo_t *info, void *context)
 {
-	if (armed) {
-		armed = 0;
-		longjmp(fault_jump, sig);
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+	u64 at = regs[REG_RIP];
+
+	(void)info;
+	for (const struct fixup *fixup = __start_fixups; fixup < __stop_fixups; fixup++) {
+		if (at < fixup->start || at >= fixup->end)
+			continue;
+		regs[REG_RIP] = fixup->landing;
+		regs[REG_RAX] = sig;
+		return;
 	}
 	signal(sig, SIG_DFL); /* the faulting instruction runs again, and kills */
 }
@@ -33,8 +42,8 @@ void fault_init(void)
 {
 	stack_t stack = { .ss_sp = fault_stack, .ss_size = sizeof(fault_stack) };
 	struct sigaction action = {
-		.sa_handler = on_fault,
-		.sa_flags = SA_ONSTACK | SA_NODEFER,
+		.sa_sigaction = on_fault,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
 	};
 
 	if (sigaltstack(&stack, NULL) || sigaction(SIGSEGV, &action, NULL) ||
@@ -42,77 +51,31 @@ void fault_init(void)
 		fail("cannot install the fault handler: %m");
 }
 
-/*
- * One word in each page, in order; see call.TouchPages for the result. Volatile,
- * so that each page sees exactly one load or three stores.
- */
-s64 touch_pages(u32 page, u32 pages, bool write, u32 serial)
+/* How many bytes were copied before the first fault: all of them if there was none. */
+static HOT u32 copy_until_fault(void *to, const void *from, u32 bytes)
 {
-	static const u16 offsets[] = CONTENT_WORD_OFFSETS;
-	volatile u32 done = 0;
-	int sig = setjmp(fault_jump);
+	u64 left = bytes, signal = 0;
 
-	if (sig)
-		return -(s64)((u64)sig << 16 | done);
-	armed = 1;
-	for (; done < pages; done++) {
-		u64 at = ARENA_BASE + (u64)(page + done) * PAGE;
-		u64 tag = ((u64)serial << 16 | (page + done + 1)) & CONTENT_MASK;
-
-		if (!write) {
-			(void)*(volatile u64 *)at;
-			continue;
-		}
-		for (u32 i = 0; i < ARRAY_SIZE(offsets); i++)
-			*(volatile u64 *)(at + offsets[i]) = tag;
-	}
-	armed = 0;
-	return done;
+	asm volatile("1:	rep movsb\n"
+		     "2:\n" FIXUP("1b", "2b", "2b")
+		     : "+a"(signal), "+c"(left), "+D"(to), "+S"(from)
+		     :
+		     : "memory");
+	return bytes - left;
 }
 
-static u32 to_page_end(u64 address, u32 bytes)
-{
-	u32 room = PAGE - address % PAGE;
-
-	return bytes < room ? bytes : room;
-}
-
-/* How many of the bytes could be read, page by page up to the first fault. */
 static u32 guarded_load(void *to, u64 from, u32 bytes)
 {
-	volatile u32 done = 0;
-	u32 part;
-
-	if (setjmp(fault_jump))
-		return done;
-	armed = 1;
-	for (; done < bytes; done += part) {
-		part = to_page_end(from + done, bytes - done);
-		memcpy((u8 *)to + done, (void *)(from + done), part);
-	}
-	armed = 0;
-	return done;
+	return copy_until_fault(to, (const void *)from, bytes);
 }
 
-/* Store page by page up to the first fault; false if there was one. */
 static bool guarded_store(u64 to, const void *from, u32 bytes)
 {
-	volatile u32 done = 0;
-	u32 part;
-
-	if (setjmp(fault_jump))
-		return false;
-	armed = 1;
-	for (; done < bytes; done += part) {
-		part = to_page_end(to + done, bytes - done);
-		memcpy((void *)(to + done), (const u8 *)from + done, part);
-	}
-	armed = 0;
-	return true;
+	return copy_until_fault((void *)to, from, bytes) == bytes;
 }
 
 const struct memory own_memory = { guarded_load, guarded_store };
-const struct memory *memory = &own_memory;
+const struct memory *memory HOT_DATA = &own_memory;
 
 static u64 tag_or_torn(u64 tag)
 {
@@ -149,7 +112,7 @@ static u64 masked_content(const u64 *words, const u8 *mask)
 }
 
 /* Any bit set in words [from, to): two words at a time, the odd ones alone. */
-static u64 union_of(const u64 *words, u32 from, u32 to)
+static HOT u64 union_of(const u64 *words, u32 from, u32 to)
 {
 	lane a = { 0, 0 }, b = { 0, 0 };
 	u64 odd = 0;
@@ -169,7 +132,7 @@ static u64 union_of(const u64 *words, u32 from, u32 to)
 }
 
 /* The content tag of a page, see program/content.py. */
-__attribute__((noinline)) u64 content_of(const void *page, const u8 *mask)
+HOT __attribute__((noinline)) u64 content_of(const void *page, const u8 *mask)
 {
 	static const u16 offsets[] = CONTENT_WORD_OFFSETS;
 	const u64 *words = page;
@@ -188,13 +151,13 @@ __attribute__((noinline)) u64 content_of(const void *page, const u8 *mask)
 	return rest ? CONTENT_TORN : tag_or_torn(tag);
 }
 
-/* False when reading the page faults. */
-bool guarded_content(u64 address, const u8 *mask, u64 *content)
+/* False when reading the page faults, as its first word then does. */
+HOT bool guarded_content(u64 address, const u8 *mask, u64 *content)
 {
-	if (setjmp(fault_jump))
+	u64 pages = 1;
+
+	if (read_pages(address, &pages))
 		return false;
-	armed = 1;
 	*content = content_of((const void *)address, mask);
-	armed = 0;
 	return true;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The zones where control structs lie. Every byte that no struct of the call
- * at hand covers is poison; a copy beside (the shadow) says what each byte must
- * be after the call. A program that has no structs pays nothing.
+ * The zones where control structs lie. Every byte that no struct of the call at
+ * hand covers is poison. A program that has no structs pays nothing.
  *
  * A call's structs are open from its first POKE until the call is made, and
  * stay in place, for PEEK and ZONE_CHECK, until the next call's first POKE (or
@@ -16,70 +15,80 @@
 
 #include "executor.h"
 
-#define EXTENTS_MAX 16 /* pokes of one call; more are wiped page by page */
+#define EXTENTS_MAX 32 /* POKEs and PEEKs of one call; a call has four structs */
 #define MARGIN 64 /* bytes around a poke whose pages are looked at, too */
 
-struct zone {
+_Static_assert(ZONE_PAGES == ZONE_RO_PAGES && ZONE_PAGES <= 64, "zones of one size, a bit a page");
+
+static struct zone {
 	u64 base; /* where programs see it */
 	u64 alias; /* where the executor writes it */
 	u64 end;
-	u8 *shadow;
-	u8 poked[ZONE_PAGES]; /* this page was near a poke in this program */
-	u32 pages_poked;
+	u64 poked; /* pages near a POKE of this program, a bit for each */
+} zones[] HOT_DATA = {
+	{ ZONE_BASE, ZONE_BASE, ZONE_END, 0 },
+	{ ZONE_RO_BASE, ZONE_RO_WRITE_BASE, ZONE_RO_END, 0 },
 };
 
-_Static_assert(ZONE_PAGES == ZONE_RO_PAGES, "zones of one size");
-
-static u8 shadows[2][ZONE_PAGES * PAGE] __attribute__((aligned(PAGE)));
-static struct zone zones[] = {
-	{ ZONE_BASE, ZONE_BASE, ZONE_END, shadows[0], { 0 }, 0 },
-	{ ZONE_RO_BASE, ZONE_RO_WRITE_BASE, ZONE_RO_END, shadows[1], { 0 }, 0 },
-};
-
+/* What the zones hold beside poison, in the order of storing. */
 static struct extent {
-	struct zone *zone;
+	const struct zone *zone;
 	u32 offset, bytes;
-} extents[EXTENTS_MAX];
+	const u8 *data; /* NULL: read back by a PEEK; what it holds is no matter */
+} extents[EXTENTS_MAX] HOT_DATA;
 
-static u32 n_extents;
-static bool overflow; /* more pokes than extents: wipe the pages that were poked */
-static bool call_is_open;
+static u32 n_extents HOT_DATA;
+static bool call_is_open HOT_DATA;
+static u8 poison[PAGE];
 
 /* Words of arena pages that structs were stored in: 64 bytes for each page. */
 static u8 arena_masks[ARENA_PAGES_MAX][PAGE / 64];
 static u8 arena_poked[ARENA_PAGES_MAX];
-static u32 arena_low = ARENA_PAGES_MAX, arena_high;
+static u32 arena_low HOT_DATA = ARENA_PAGES_MAX;
+static u32 arena_high HOT_DATA;
 
-static void *zone_map(u64 at, u64 bytes, int prot, int flags, int fd)
+/*
+ * A file full of poison. Mapped privately, its pages are neither copied by a
+ * fork nor present in a child before they are used.
+ */
+static int poisoned_file(void)
 {
-	void *map = mmap((void *)at, bytes, prot, flags | MAP_FIXED_NOREPLACE, fd, 0);
+	int fd = memfd_create("zone", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		fail("cannot make a zone: %m");
+	for (u32 page = 0; page < ZONE_PAGES; page++)
+		if (write(fd, poison, PAGE) != PAGE)
+			fail("cannot fill a zone: %m");
+	return fd;
+}
+
+static void zone_map(u64 at, int prot, int flags, int fd)
+{
+	void *map = mmap((void *)at, ZONE_PAGES * PAGE, prot, flags | MAP_FIXED_NOREPLACE, fd, 0);
 
 	if (map != (void *)at)
 		fail("cannot map the memory for control structs at %#lx: %m", (long)at);
-	return map;
 }
 
 void zone_create(void)
 {
-	int fd = memfd_create("zone", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd, read_only;
 
-	if (fd < 0 || ftruncate(fd, ZONE_RO_PAGES * PAGE))
-		fail("cannot make the read-only zone: %m");
-	zone_map(ZONE_BASE, ZONE_PAGES * PAGE, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	zone_map(ZONE_RO_WRITE_BASE, ZONE_RO_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	memset(poison, ZONE_POISON, PAGE);
+	fd = poisoned_file();
+	read_only = poisoned_file();
+	zone_map(ZONE_BASE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
+	zone_map(ZONE_RO_WRITE_BASE, PROT_READ | PROT_WRITE, MAP_SHARED, read_only);
 	/* Or MADV_REMOVE in some child would punch holes into everyone's zone. */
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK))
+	if (fcntl(read_only, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK))
 		fail("cannot seal the read-only zone: %m");
-	zone_map(ZONE_RO_BASE, ZONE_RO_PAGES * PAGE, PROT_READ, MAP_SHARED, fd);
+	zone_map(ZONE_RO_BASE, PROT_READ, MAP_SHARED, read_only);
 	close(fd);
-	for (u32 i = 0; i < ARRAY_SIZE(zones); i++) {
-		memset((void *)zones[i].alias, ZONE_POISON, ZONE_PAGES * PAGE);
-		memset(zones[i].shadow, ZONE_POISON, ZONE_PAGES * PAGE);
-	}
+	close(read_only);
 }
 
-/* A new process: the read-only zone is shared, and the process before may have left bytes there. */
+/* In the server, when a child ended in the middle: the read-only zone is shared. */
 void zone_fresh(void)
 {
 	memset((void *)ZONE_RO_WRITE_BASE, ZONE_POISON, ZONE_RO_PAGES * PAGE);
@@ -93,29 +102,31 @@ static struct zone *zone_of(u64 address)
 	return NULL;
 }
 
-static void wipe(struct zone *zone, u32 offset, u32 bytes)
+static void wipe(const struct zone *zone, u32 offset, u32 bytes)
 {
-	memset(zone->shadow + offset, ZONE_POISON, bytes);
-	memory->store(zone->alias + offset, zone->shadow + offset, bytes);
-}
+	u32 part;
 
-static void wipe_poked_pages(void)
-{
-	for (u32 i = 0; i < ARRAY_SIZE(zones); i++)
-		for (u32 page = 0; page < ZONE_PAGES && zones[i].pages_poked; page++)
-			if (zones[i].poked[page])
-				wipe(&zones[i], page * PAGE, PAGE);
+	for (; bytes; bytes -= part, offset += part) {
+		part = bytes < PAGE ? bytes : PAGE;
+		memory->store(zone->alias + offset, poison, part);
+	}
 }
 
 /* Poison again what the last call's structs covered. */
 static void wipe_extents(void)
 {
-	if (overflow)
-		wipe_poked_pages();
 	for (u32 i = 0; i < n_extents; i++)
-		wipe(extents[i].zone, extents[i].offset, extents[i].bytes);
+		if (extents[i].data)
+			wipe(extents[i].zone, extents[i].offset, extents[i].bytes);
 	n_extents = 0;
-	overflow = false;
+}
+
+static void add_extent(const struct zone *zone, u32 offset, u32 bytes, const void *data)
+{
+	if (n_extents < EXTENTS_MAX)
+		extents[n_extents++] = (struct extent){ zone, offset, bytes, data };
+	else
+		record->unable = true;
 }
 
 static void mark_pages(struct zone *zone, u32 offset, u32 bytes)
@@ -123,10 +134,8 @@ static void mark_pages(struct zone *zone, u32 offset, u32 bytes)
 	u32 first = (offset > MARGIN ? offset - MARGIN : 0) / PAGE;
 	u32 last = (offset + bytes + MARGIN - 1) / PAGE;
 
-	for (u32 page = first; page <= last && page < ZONE_PAGES; page++) {
-		zone->pages_poked += !zone->poked[page];
-		zone->poked[page] = 1;
-	}
+	for (u32 page = first; page <= last && page < ZONE_PAGES; page++)
+		zone->poked |= 1ul << page;
 }
 
 static void arena_mark(u64 address, u32 bytes)
@@ -147,15 +156,15 @@ static void arena_mark(u64 address, u32 bytes)
 }
 
 /* A call begins, or its first struct is stored: the one before is over. */
-void zone_open(void)
+HOT void zone_open(void)
 {
-	if (!call_is_open && (n_extents || overflow))
+	if (!call_is_open && n_extents)
 		wipe_extents();
 	call_is_open = true;
 }
 
 /* The call was made. */
-void zone_close(void)
+HOT void zone_close(void)
 {
 	call_is_open = false;
 }
@@ -174,36 +183,50 @@ bool zone_poke(u64 address, u32 bytes, const u64 *data)
 		return memory->store(address, data, bytes);
 	}
 	offset = address - zone->base;
-	memcpy(zone->shadow + offset, data, bytes);
 	mark_pages(zone, offset, bytes);
-	if (n_extents < EXTENTS_MAX)
-		extents[n_extents++] = (struct extent){ zone, offset, bytes };
-	else
-		overflow = true;
+	add_extent(zone, offset, bytes, data);
 	return memory->store(zone->alias + offset, data, bytes);
 }
 
 /* Read back; what is read is no business of ZONE_CHECK any more. */
 void zone_peek(u64 address, u32 bytes)
 {
-	struct zone *zone = zone_of(address);
+	const struct zone *zone = zone_of(address);
 	u64 *data = record_peek(bytes);
 	u32 readable = memory->load(data, address, bytes);
 
 	if (zone)
-		memcpy(zone->shadow + (address - zone->base), data, readable);
+		add_extent(zone, address - zone->base, readable, NULL);
 	record_peek_done(bytes, readable);
+}
+
+/* What a page of a zone must hold; where it was read back, what it does hold. */
+static void expected_page(const struct zone *zone, u32 page, const u8 *seen, u8 *wanted)
+{
+	u32 low = page * PAGE, high = low + PAGE;
+
+	memset(wanted, ZONE_POISON, PAGE);
+	for (u32 i = 0; i < n_extents; i++) {
+		const struct extent *e = &extents[i];
+		u32 from = e->offset > low ? e->offset : low;
+		u32 to = e->offset + e->bytes < high ? e->offset + e->bytes : high;
+
+		if (e->zone == zone && from < to)
+			memcpy(wanted + (from - low),
+			       e->data ? e->data + (from - e->offset) : seen + (from - low),
+			       to - from);
+	}
 }
 
 /* Bytes that cannot be read any more have changed, too. */
 static u64 first_difference(const struct zone *zone, u32 page)
 {
-	static u8 seen[PAGE];
-	const u8 *wanted = zone->shadow + page * PAGE;
+	static u8 seen[PAGE], wanted[PAGE];
 	u64 address = zone->base + page * PAGE;
 	u32 readable = memory->load(seen, address, PAGE);
 	u32 i;
 
+	expected_page(zone, page, seen, wanted);
 	if (readable == PAGE && !memcmp(seen, wanted, PAGE))
 		return 0;
 	for (i = 0; i < readable && seen[i] == wanted[i]; i++)
@@ -220,14 +243,13 @@ u64 zone_check(void)
 	u64 found = 0, at;
 
 	for (u32 i = 0; i < ARRAY_SIZE(zones); i++) {
-		for (u32 page = 0; page < ZONE_PAGES && zones[i].pages_poked; page++) {
-			if (!zones[i].poked[page])
-				continue;
+		for (u64 left = zones[i].poked; left; left &= left - 1) {
+			u32 page = __builtin_ctzl(left);
+
 			at = first_difference(&zones[i], page);
-			if (!at)
-				continue;
-			wipe(&zones[i], page * PAGE, PAGE);
-			if (!found)
+			if (at)
+				wipe(&zones[i], page * PAGE, PAGE);
+			if (at && !found)
 				found = at;
 		}
 	}
@@ -236,15 +258,13 @@ u64 zone_check(void)
 }
 
 /* Between programs. */
-void zone_reset(void)
+HOT void zone_reset(void)
 {
-	wipe_extents();
+	if (n_extents)
+		wipe_extents();
 	call_is_open = false;
-	for (u32 i = 0; i < ARRAY_SIZE(zones); i++) {
-		if (zones[i].pages_poked)
-			memset(zones[i].poked, 0, ZONE_PAGES);
-		zones[i].pages_poked = 0;
-	}
+	zones[0].poked = 0;
+	zones[1].poked = 0;
 	for (u32 page = arena_low; page < arena_high; page++) {
 		if (arena_poked[page])
 			memset(arena_masks[page], 0, sizeof(arena_masks[page]));
@@ -255,7 +275,7 @@ void zone_reset(void)
 }
 
 /* Which words of an arena page structs were stored in; NULL for none. */
-const u8 *arena_mask(u32 page)
+HOT const u8 *arena_mask(u32 page)
 {
 	return arena_poked[page] ? arena_masks[page] : NULL;
 }

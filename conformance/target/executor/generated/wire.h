@@ -91,6 +91,10 @@
 #define CONTENT_ZERO	0
 #define CONTENT_TORN	0xffffffffUL
 #define CONTENT_FILE_TAG	0x80000000UL
+#define CONTENT_WORDS	3
+#define CONTENT_WORD_0	0
+#define CONTENT_WORD_1	2040
+#define CONTENT_WORD_2	4088
 #define CONTENT_WORD_OFFSETS	{ 0, 2040, 4088 }
 
 /* System calls of x86-64 */
