@@ -15,17 +15,17 @@ from conformance.program.places import PAGE
 from conformance.tests.shim_arena import ARRAY, CTL, ELEMENTS, REMOTE, Arena, page, pages
 
 EPERM, ESRCH, EBADF, ENOMEM, EACCES, EINVAL = 1, 3, 9, 12, 13, 22
-CAP_SYS_NICE: Final = 23
+CAP_SETUID, CAP_SYS_NICE = 7, 23
 NOBODY: Final = 65534
 PIDFD_SELF: Final = -10000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
-def may_advise_others() -> bool:
-    """Has this process CAP_SYS_NICE?"""
+def has_capability(number: int) -> bool:
+    """Has this process a capability?"""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     (caps,) = (line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(int(caps, 16) >> CAP_SYS_NICE & 1)
+    return bool(int(caps, 16) >> number & 1)
 
 
 def in_child(action: Callable[[], int]) -> int:
@@ -47,7 +47,7 @@ def libc() -> ctypes.CDLL:
 
 def become_nobody() -> None:
     """Give all rights up, but stay readable for processes of the same user."""
-    if os.geteuid() == 0:
+    if has_capability(CAP_SETUID):
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
@@ -72,7 +72,7 @@ def other(arena: Arena) -> Iterator[int]:
 
 
 needs_nice = pytest.mark.skipif(
-    not may_advise_others(), reason="CAP_SYS_NICE is needed to advise another process"
+    not has_capability(CAP_SYS_NICE), reason="CAP_SYS_NICE is needed to advise another process"
 )
 
 
