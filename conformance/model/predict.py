@@ -229,7 +229,10 @@ class _Run:
         peeked: list[tuple[int, int]] = []
         for poke in pokes:
             if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
-                self._note_peek(memory.peek(poke.at, len(poke.data)), names[poke.part])
+                data = memory.peek(poke.at, len(poke.data))
+                if memory.doubtful:
+                    self.out.free_peeks[len(self.out.peeks)] = "lazy-free"
+                self._note_peek(data, names[poke.part])
                 peeked.append((poke.at, len(poke.data)))
         self._note_peek(memory.first_change(peeked).to_bytes(8, "little"), "zone")
         memory.forget_zone()

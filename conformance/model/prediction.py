@@ -33,13 +33,15 @@ class Prediction:
     reason. judged_until: steps from this index on are not judged at all, nor is any snapshot
     taken at or after it (the state is not known any more); len(results) when all are.
     peeks: as Outcome.peeks; peek_steps: the step each belongs to; peek_names: "ctl", "array",
-    "stats", "per_range" or "zone" for each. skip: a reason not to judge the program at all
-    (it needs what the target lacks), else "".
+    "stats", "per_range" or "zone" for each; free_peeks: those that lie in memory which the
+    kernel may have thrown away, with the reason (an id in allowed.REASONS): not compared.
+    skip: a reason not to judge the program at all (it needs what the target lacks), else "".
     """
 
     __slots__ = (
         "results", "requirements", "alternatives", "unspecified", "judged_until",
-        "peeks", "peek_steps", "peek_names", "snapshots", "skip", "dies_at", "dies_of",
+        "peeks", "peek_steps", "peek_names", "free_peeks", "snapshots", "skip", "dies_at",
+        "dies_of",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -51,6 +53,7 @@ class Prediction:
         self.peeks: list[bytes] = []
         self.peek_steps: list[int] = []
         self.peek_names: list[str] = []
+        self.free_peeks: dict[int, str] = {}
         self.snapshots: list[ExpectedSnapshot] = []
         self.skip = ""
         self.dies_at = -1  # the step at which the process must die, or -1

@@ -30,13 +30,14 @@ POISON_PAGE: Final = bytes([ZONE_POISON]) * PAGE
 class UserMemory:
     """The memory of the calling process: the arena's through its AddressSpace, and the zones."""
 
-    __slots__ = ("space", "zone", "poked", "changes")
+    __slots__ = ("space", "zone", "poked", "changes", "doubtful")
 
     def __init__(self, space: AddressSpace) -> None:
         self.space = space
         self.zone: dict[int, bytearray] = {}  # page number -> bytes, where not all poison
         self.poked: set[int] = set()  # zone pages that this program ever put bytes into
         self.changes: list[tuple[int, bytes, bytes]] = []  # the call's: address, old, new
+        self.doubtful = False  # the last peek read a page that may have been thrown away
 
     def place(self, at: int, data: bytes) -> bool:
         """The executor stores bytes before a call. False where a page refused."""
@@ -85,6 +86,7 @@ class UserMemory:
 
     def peek(self, at: int, size: int) -> bytes:
         """What the executor reads back: as much as can be read."""
+        self.doubtful = False
         if ARENA_BASE <= at < ARENA_END_MAX:
             return self._arena_read(at, size, executor=True)
         return self._zone_read(at, size)
@@ -149,6 +151,8 @@ class UserMemory:
                 break
             if fault(space, vma, page, False):
                 break
+            if page >= space.base and space.lazy[page - space.base]:
+                self.doubtful = True
             offset = address % PAGE
             take = min(PAGE - offset, size - len(out))
             out += look(space, vma, page)[offset : offset + take]

@@ -67,7 +67,7 @@ def compare_peeks(
         before = [p for p in pokes_of(call) if p.output or ARENA_BASE <= p.at < ARENA_END_MAX]
     for index in range(first, min(after, len(seen))):
         kernel, model = seen[index], prediction.peeks[index]
-        if kernel == model:
+        if kernel == model or index in prediction.free_peeks:
             continue
         name = prediction.peek_names[index]
         poke = before[index - first].data if index - first < len(before) else b""
