@@ -103,10 +103,10 @@
 	    "special mappings are left out, but not counted") \
 	row(45, all_first_missed, "all-walk", \
 	    "the lowest mapping is not met") \
-	row(46, all_accepts_populate, "all-advices", \
-	    "POPULATE_READ of the whole address space is accepted") \
-	row(47, all_refuses_cold, "all-advices", \
-	    "COLD is missing in the list of what ALL accepts") \
+	row(46, all_accepts_harmless, "all-advices", \
+	    "every advice that loses no contents is accepted for the whole address space") \
+	row(47, all_refuses_reclaim, "all-advices", \
+	    "COLD, PAGEOUT and WILLNEED are missing in the list of what ALL accepts") \
 	row(48, stats_not_written_on_error, "stats-when", \
 	    "a call that fails leaves stats as they were") \
 	row(49, stats_written_too_soon, "stats-when", \

@@ -88,12 +88,12 @@ static bool range_good(const struct shim_request *request, const struct madvise_
 		return false;
 	if (request->type != MADVISE_RANGE_ALL)
 		return address_good(request, range);
-	if (MUTANT(all_accepts_populate) && range->advice == MADV_POPULATE_READ)
-		return true;
-	if (MUTANT(all_refuses_cold) && range->advice == MADV_COLD)
-		return false;
 	if (request->set_default && !MUTANT(default_any_advice))
 		return uses & MADVISE_ADVICE_DEFAULT;
+	if (MUTANT(all_accepts_harmless) && !(uses & MADVISE_ADVICE_DISCARD))
+		return true;
+	if (MUTANT(all_refuses_reclaim) && uses & MADVISE_ADVICE_REMOTE)
+		return range->advice == MADV_COLLAPSE;
 	return uses & MADVISE_ADVICE_WHOLE;
 }
 
