@@ -9,7 +9,7 @@ from conformance.target.registry import open_target
 from conformance.target.target import Target
 from fuzz.mutants.canary import CanaryTarget
 
-CANARY_ONE_IN = 2000  # calls; some tens of findings a second at full rate
+CANARY_ONE_IN = 1000  # calls; some tens of findings a second at full rate
 
 
 @contextmanager

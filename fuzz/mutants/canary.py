@@ -28,6 +28,11 @@ SONG: Final = -85  # -ERESTART: no call ever returns it to a process
 _CALLS: Final = (Madvise, ProcessMadvise, MadviseRanges)
 
 
+def sings(step: object, one_in: int) -> bool:
+    """Is the canary to lie about this step? The same for equal steps, in every process."""
+    return isinstance(step, _CALLS) and zlib.crc32(repr(step).encode()) % one_in == 0
+
+
 def wrap_target(target: Target, options: CampaignOptions) -> Target:
     """The target, lying about one call in options.canary; itself when that is 0."""
     return CanaryTarget(target, options.canary) if options.canary else target
@@ -40,7 +45,6 @@ class CanaryTarget:
         self._target = target
         self._one_in = one_in
         self._submitted: deque[Sequence[Program]] = deque()
-        self._encode = msgspec.msgpack.Encoder().encode
 
     @property
     def name(self) -> str:
@@ -90,11 +94,7 @@ class CanaryTarget:
     def _falsify(self, program: Program, outcome: Outcome) -> Outcome:
         """The outcome with a result that cannot be, if the canary sings for this program."""
         for index, step in enumerate(program.steps, len(outcome.results) - len(program.steps)):
-            if (
-                isinstance(step, _CALLS)
-                and index >= 0
-                and zlib.crc32(self._encode(step)) % self._one_in == 0
-            ):
+            if index >= 0 and sings(step, self._one_in):
                 results = outcome.results
                 lie = (*results[:index], SONG, *results[index + 1 :])
                 return msgspec.structs.replace(outcome, results=lie)
