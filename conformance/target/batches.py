@@ -12,13 +12,13 @@ from conformance.program.program import Program
 from conformance.program.wire import Observe, encode
 from conformance.target.limits import (
     BATCH_PROGRAMS_MAX,
-_EACH_STEP: Final = int(Observe.EACH_STEP)  # IntFlag arithmetic costs a microsecond
     OUTCOME_HEAD_BYTES,
     OUTSIDE_BYTES_MAX,
     SNAPSHOT_BYTES_PER_PAGE,
 )
 from conformance.target.target import TargetError
 
+_EACH_STEP: Final = int(Observe.EACH_STEP)  # IntFlag arithmetic costs a microsecond
 _HEAD: Final = Struct("<4Q")  # of an encoded program
 
 
