@@ -182,6 +182,26 @@ def test_ctrl_c_twice_leaves_at_once(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    own = [int(word) for word in path.read_text().split()] if path.exists() else []
+    return own + [below for child in own for below in children(child)]
+
+
+def test_a_campaign_that_is_killed_leaves_no_process_behind() -> None:
+    process = started("fuzz", "--target", "shim", "--workers", "2")
+    time.sleep(3.0)
+    below = children(process.pid)
+    assert len(below) >= 4, "two workers with an executor each"
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in below) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [pid for pid in below if Path(f"/proc/{pid}").exists()] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -150,8 +150,16 @@ def killing(pids: Callable[[Campaign], list[int]], times: int) -> CampaignResult
 
 
 def test_killed_workers_are_replaced_and_nothing_is_lost() -> None:
-    result = killing(lambda campaign: [w.pid for w in campaign.workers if w.ready], times=3)
+    orphans: list[int] = []
+
+    def victims(campaign: Campaign) -> list[int]:
+        ready = [worker for worker in campaign.workers if worker.ready]
+        orphans.extend(pid for worker in ready[:1] for pid in worker.executors)
+        return [worker.pid for worker in ready]
+
+    result = killing(victims, times=3)
     assert result.deaths == 3
+    assert [pid for pid in orphans if Path(f"/proc/{pid}").exists()] == []
     assert result.ending is Ending.BUDGET
     assert result.total.programs == 4000
     assert result.account.left == 0
