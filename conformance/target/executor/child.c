@@ -12,6 +12,7 @@
 
 #include "touch.h"
 
+#define CANARY 0x63616e6172696573ul
 #define LOWEST_ADDRESS 0x10000 /* programs' mappings are all between here and the zones */
 
 struct subject myself HOT_DATA;
@@ -166,21 +167,43 @@ static HOT bool reset(void)
 	return !err;
 }
 
+/*
+ * A call that reaches the executor's own memory must not go unnoticed: discarded
+ * pages read as the file has them (data), or as zero (bss, stack). It counts as
+ * the death of the process, at the step after the last.
+ */
+static u64 canary_in_data = 1;
+static u64 canary_in_bss;
+
+static u32 check_canaries(const volatile u64 *on_stack)
+{
+	bool well = *(volatile u64 *)&canary_in_data == CANARY &&
+		    *(volatile u64 *)&canary_in_bss == CANARY && *on_stack == CANARY;
+
+	return well ? 0 : SIGABRT;
+}
+
 /* Run programs until all are done, or until a fresh process is needed. */
 _Noreturn void child_main(const struct program *programs, u32 count)
 {
+	volatile u64 canary_on_stack = CANARY;
+
+	canary_in_data = CANARY;
+	canary_in_bss = CANARY;
 	child_open_proc();
 	remote_open_self();
 	for (u32 i = 0; i < count; i++) {
 		u32 signal = run_program(&programs[i]);
 
+		if (!signal)
+			signal = check_canaries(&canary_on_stack);
 		if (!record_finish(signal ? STATUS_KILLED : STATUS_DONE, signal,
 				   signal ? record->n_results : 0))
 			complain("the outcome of program %lu does not fit into the ring",
 				 (unsigned long)programs[i].ident);
-		zone_reset(); /* the read-only zone is the next process's, too */
 		record->finished = i + 1;
-		if (i + 1 < count && !reset())
+		zone_reset(); /* the read-only zone is the next process's, too */
+		if (signal || (i + 1 < count && !reset()))
 			break;
 	}
 	for (;;)
