@@ -51,6 +51,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     if vma.flags & f.HT:
         return _huge_fault(space, vma, page, write)
     if pte == PTE_MAYBE and space.copy_of[index] != NO_COPY:
+        if vma.flags & f.UM:
+            space.unsure = "a page of userfaultfd that reclaim may have thrown away"
         space.pte[index] = PTE_PRESENT
         return 0
     file = vma.file

@@ -89,7 +89,10 @@ def _expect_page(
         out.reasons[index] = space.why.get(index, "")
     if space.lazy[index]:
         zero = PAGE_PRESENT | (word & PAGE_READ)
-        out.page_alternatives[index] = (zero, zero & ~PAGE_PRESENT if read_all else 0)
+        gone = 0
+        if read_all:  # thrown away, and read again: by userfaultfd's leave
+            gone = PAGE_UNREADABLE if vma.flags & f.UM else zero & ~PAGE_PRESENT
+        out.page_alternatives[index] = (zero, gone)
         out.reasons[index] = "droppable" if vma.flags & f.DP else "lazy-free"
 
 
