@@ -192,8 +192,9 @@ u32 trace_access(struct tracee *tracee, u64 address, bool write, u32 bytes, u64 
 	if (!stop)
 		return tracee->died_of;
 	sys(SYS_ptrace, PTRACE_GETSIGINFO, tracee->pid, 0, &info);
-	if ((stop != SIGSEGV && stop != SIGBUS) || (u64)info.si_addr == at)
-		tracee->died_of = stop;
+	if ((stop != SIGSEGV && stop != SIGBUS) || info.si_code == SI_KERNEL ||
+	    (u64)info.si_addr / PAGE != address / PAGE)
+		tracee->died_of = stop; /* not of the access: it cannot execute it */
 	return stop;
 }
 
