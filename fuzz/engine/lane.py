@@ -1,7 +1,7 @@
 """Lane: one target of a worker, with the tally of what went through it.
 
-A program that does not do as predicted becomes a suspect: it counts for nothing before it has
-been run again, alone (see suspects).
+A program that does not do as predicted, or of which there is no evidence, becomes a suspect: it
+counts for nothing before it has been run again, alone (see suspects).
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from conformance.program.program import Program
 from conformance.program.wire import Observe
 from conformance.target.target import Target
 from fuzz.engine.examine import Examined, Examiner, ModelError
-from fuzz.engine.statistics import KNOWN, CallCensus, Tally, count, note
+from fuzz.engine.statistics import KNOWN, CallCensus, Tally, count
 
 CONFORMANT: Final = VerdictKind.CONFORMANT
 
 
 class Suspect(NamedTuple):
-    """A program whose first run was not as predicted. number: in the campaign. observe: how it
-    was looked at."""
+    """A program whose first run was not as predicted, or a harness error.
+
+    number: in the campaign. observe: how it was looked at.
+    """
 
     number: int
     program: Program
@@ -90,16 +92,13 @@ class Lane:
         tally, verdict = self.tally, suspect.verdict
         if verdict.kind is not VerdictKind.SKIPPED:
             self._census.add(suspect.program)
-        if verdict.bad:
-            entry = self.ledger.match(suspect.program, verdict, self.target.facts)
-            if entry is None:
-                self.suspects.append(suspect)
-                return
-            count(tally.known, entry.id)
-            count(tally.verdicts, KNOWN)
-            return
-        count(tally.verdicts, verdict.kind.value)
         if verdict.kind is VerdictKind.SKIPPED:
+            count(tally.verdicts, verdict.kind.value)
             count(tally.skipped, verdict.reason)
-        else:
-            note(tally.harness_errors, f"program {suspect.number}: {verdict.reason}")
+            return
+        entry = self.ledger.match(suspect.program, verdict, self.target.facts)
+        if entry is None:
+            self.suspects.append(suspect)
+            return
+        count(tally.known, entry.id)
+        count(tally.verdicts, KNOWN)

@@ -149,7 +149,7 @@ def panel(snapshot: Snapshot, rate: float) -> RenderableType:
     head.append(f"{snapshot.findings} findings", style=style)
     head.append(f"   {clock(snapshot.seconds)}")
     if snapshot.stopping:
-        head.append("   finishing the batches that run", style="yellow")
+        head.append("   finishing", style="yellow")
     facts = Text(
         f"{total.unspecified_share:.2%} of steps unspecified   "
         f"{sum(total.known.values()):,} known by the ledger   "

@@ -21,7 +21,7 @@ from fuzz.engine.budget import CampaignOptions
 from fuzz.engine.lane import Lane, Suspect
 from fuzz.engine.statistics import KNOWN, NOT_REPRODUCED, Tally, count, note
 from fuzz.findings.finding import Finding
-from fuzz.triage.examine import still_fails
+from fuzz.triage.examine import examine, still_fails
 from fuzz.triage.shrink import ShrinkBudget, shrink
 from fuzz.triage.stability import DEFLAKE_RUNS, Confirmed, confirm
 
@@ -31,6 +31,10 @@ from fuzz.triage.stability import DEFLAKE_RUNS, Confirmed, confirm
 SHRINK_BUDGET: Final = ShrinkBudget(evaluations=4000, seconds=5.0)
 SHRINKS_ALIKE_MAX: Final = 3
 SHRINKS_MAX: Final = 40  # of one worker: 200 s at the most, all in all
+
+
+class _NoEvidence(Exception):
+    """A run alone was a harness error; str() says why."""
 
 
 class Suspects:
@@ -66,12 +70,13 @@ class Suspects:
 
     def _settle(self, target: Target, tally: Tally, suspect: Suspect) -> m.Found | None:
         try:
-            seen = self._see_again(target, suspect.program)
+            seen = self._see_again(target, suspect)
         except TargetError:
             raise
         except Exception as error:  # noqa: BLE001 - costs this program, not the campaign
             count(tally.verdicts, VerdictKind.HARNESS_ERROR.value)
-            note(tally.harness_errors, f"program {suspect.number}, run alone: {error!r}")
+            what = str(error) if isinstance(error, _NoEvidence) else repr(error)
+            note(tally.harness_errors, f"program {suspect.number}, run alone: {what}")
             return None
         if seen is None:
             count(tally.verdicts, NOT_REPRODUCED)
@@ -93,8 +98,16 @@ class Suspects:
         count(tally.findings, named)
         return found
 
-    def _see_again(self, target: Target, program: Program) -> Confirmed | None:
-        """One run is enough for what shows every time; what does not gets more chances."""
+    def _see_again(self, target: Target, suspect: Suspect) -> Confirmed | None:
+        """One run is enough for what shows every time; what does not gets more chances.
+
+        Raises _NoEvidence when a harness error is one again.
+        """
+        program = suspect.program
+        if suspect.verdict.kind is VerdictKind.HARNESS_ERROR:
+            (verdict,) = examine(target, [program])
+            if verdict.kind is VerdictKind.HARNESS_ERROR:
+                raise _NoEvidence(verdict.reason)
         return confirm(target, program, runs=1) or confirm(target, program, DEFLAKE_RUNS)
 
     def _examine(self, target: Target, suspect: Suspect, seen: Confirmed) -> Finding:
@@ -147,4 +160,5 @@ def words_of(verdict: Verdict) -> str:
 def _once(suspect: Suspect) -> str:
     """What was seen only the first time."""
     how = f", {suspect.observe.name}" if suspect.observe else ""
-    return f"program {suspect.number}{how}: {words_of(suspect.verdict)}"
+    kind = suspect.verdict.kind.value
+    return f"program {suspect.number}{how}: {kind}: {words_of(suspect.verdict)}"
