@@ -27,7 +27,9 @@ from fuzz.findings.finding import Finding
 from fuzz.findings.store import FindingsError
 
 TICK_S: Final = 0.25  # how often the clock and the display are looked at
-STOP_SECONDS_MAX: Final = 30.0  # for workers to finish their batches and suspects
+# For workers to finish their batches and suspects: one that hangs is run up to 11 times, each
+# with a deadline of 2 s, and one that is being shrunk may take 5 s more.
+STOP_SECONDS_MAX: Final = 60.0
 STARTS_FAILED_MAX: Final = 3  # in a row, without one worker that became ready
 
 

@@ -127,6 +127,7 @@ class Suspects:
         if (
             not self._options.shrink
             or self._hurried
+            or seen.verdict.kind is VerdictKind.HANG  # each try waits for its deadline
             or self._shrunk[alike] >= SHRINKS_ALIKE_MAX
             or self._shrunk.total() >= SHRINKS_MAX
         ):

@@ -36,7 +36,7 @@ class Kept:
 
 def options(**more: object) -> CampaignOptions:
     usual = {"targets": ("shim",), "seed": 7, "workers": 1, "programs": 640, "shrink": False}
-    return CampaignOptions(**{**usual, **more})  # type: ignore[arg-type]
+    return CampaignOptions(**{**usual, **more})  # type: ignore[arg-type]  # any options
 
 
 def run(

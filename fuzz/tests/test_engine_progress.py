@@ -41,9 +41,10 @@ def test_lines_come_every_ten_seconds() -> None:
 
 
 def test_a_panel_shows_rate_findings_and_advices() -> None:
-    console = Console(file=io.StringIO(), width=100)
+    out = io.StringIO()
+    console = Console(file=out, width=100)
     console.print(panel(Snapshot(10.0, TALLY, 3, True), 1000.0))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = out.getvalue()
     for words in ("1,000 programs/s", "3 findings", "DONTNEED", "900", "5 known", "2 not repro"):
         assert words in text
 

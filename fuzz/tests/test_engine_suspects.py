@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import pytest
 
 from conformance.model import predict as model_predict
 from conformance.model.policy import Policy
+from conformance.model.prediction import Prediction
 from conformance.oracle.ledger import Entry, Ledger
 from conformance.oracle.verdict import VerdictKind
 from conformance.program.outcome import Outcome
@@ -126,10 +128,10 @@ def test_a_model_that_raises_costs_that_program_only(monkeypatch: pytest.MonkeyP
     real = model_predict.predict
     poison = ProgramSource(1).program(7)
 
-    def predict(program: Program, *arguments: object) -> object:
+    def predict(program: Program, *arguments: Any) -> Prediction:
         if program == poison:
             raise RuntimeError(BROKEN)
-        return real(program, *arguments)  # type: ignore[arg-type]
+        return real(program, *arguments)
 
     monkeypatch.setattr("fuzz.engine.examine.predict", predict)
     monkeypatch.setattr("fuzz.triage.examine.predict", predict)
