@@ -10,7 +10,7 @@
 
 #include "executor.h"
 
-#define CHUNK 4096 /* of a seq_file: small, so that reading stops early */
+#define CHUNK 2048 /* of a seq_file: small, for what is read beyond the arena is in vain */
 #define LETTERS 26
 
 static u64 flag_of_name[LETTERS * LETTERS];
