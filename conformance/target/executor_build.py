@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,7 @@ FLAGS: Final = (
 )  # fmt: skip
 MUTANTS_FLAG: Final = "-DMADVET_MUTANTS"  # faults that can be switched on in the shim
 COMPILERS: Final = ("cc", "gcc", "clang")  # tried in this order when $CC is not set
+KEPT_SECONDS: Final = 30 * 86400  # a build that old is removed when another one is made
 BUILD_SECONDS_MAX: Final = 300.0  # takes 3 s; a loaded machine is given a hundred times that
 
 
@@ -50,6 +52,7 @@ def build_executor(*, mutants: bool = False) -> Path:
     with _lock(folder / "lock"):
         if not target.is_file():  # another process may have built it meanwhile
             _compile(compiler, flags, target)
+            _remove_old(folder)
     return target
 
 
@@ -149,6 +152,15 @@ def _compile(compiler: list[str], flags: list[str], target: Path) -> None:
         ) from error
     finally:
         Path(unfinished).unlink(missing_ok=True)
+
+
+def _remove_old(folder: Path) -> None:
+    """Whoever still wants one of them builds it again."""
+    oldest = time.time() - KEPT_SECONDS
+    for path in folder.glob("executor-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _why(compiler: list[str], said: str, log: Path) -> str:

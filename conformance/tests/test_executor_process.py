@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -201,6 +202,18 @@ def test_a_cache_that_others_can_write_is_not_used(
     (home / ".cache" / "madvet").chmod(0o777)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert executor_build._cache_folder() == tmp_path / f"madvet-cache-{os.geteuid()}"
+
+
+def test_old_builds_are_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "madvet"
+    folder.mkdir(mode=0o700)
+    for name, age in (("executor-old", executor_build.KEPT_SECONDS + 60), ("executor-new", 60)):
+        (folder / name).write_bytes(b"")
+        then = time.time() - age
+        os.utime(folder / name, (then, then))
+    built = build_executor()
+    assert {path.name for path in folder.iterdir()} == {built.name, "executor-new", "lock"}
 
 
 def test_builders_do_not_disturb_each_other(
