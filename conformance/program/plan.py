@@ -31,8 +31,9 @@ from conformance.program.places import (
 )
 from conformance.program.program import Program
 
-PLANS_MAX: Final = 1024  # several batches; beyond it all are forgotten
-_PLANS: Final[dict[int, Plan]] = {}
+# Two generations: a program is asked for again while it is on its way, two batches of 64. More
+# would only keep memory out of the cache.
+GENERATION: Final = 128
 
 _NOT_LOCKED: Final = Lock.NO
 _ONFAULT: Final = Lock.ONFAULT
@@ -55,16 +56,33 @@ class Plan:
         self.isolated = _isolated(program)
 
 
+class _Memory:
+    """The plans of the last few programs, by identity."""
+
+    __slots__ = ("young", "old")
+
+    def __init__(self) -> None:
+        self.young: dict[int, Plan] = {}
+        self.old: dict[int, Plan] = {}
+
+
+_MEMORY: Final = _Memory()
+
+
 def plan_of(program: Program) -> Plan:
-    """The plan of a program; remembered for as long as the same object may be asked for again."""
+    """The plan of a program; remembered while the same object is likely to be asked for again."""
     key = id(program)
-    plan = _PLANS.get(key)
+    plan = _MEMORY.young.get(key)
     if plan is not None and plan.program is program:
         return plan
-    if len(_PLANS) >= PLANS_MAX:
-        _PLANS.clear()
+    plan = _MEMORY.old.get(key)
+    if plan is not None and plan.program is program:
+        return plan
+    if len(_MEMORY.young) >= GENERATION:
+        _MEMORY.old = _MEMORY.young
+        _MEMORY.young = {}
     plan = Plan(program)
-    _PLANS[key] = plan
+    _MEMORY.young[key] = plan
     return plan
 
 
