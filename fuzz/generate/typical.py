@@ -1,6 +1,6 @@
 """The typical program: what benchmarks run, so that their figures compare.
 
-Six mappings with gaps (8 + 4 pages anonymous, 8 shared memfd, 8 private file, 4 locked, 6
+Six mappings with gaps (8 + 4 pages anonymous, 8 shared memfd, 8 private on disk, 4 locked, 6
 without access), 16 written pages, and three calls: pages discarded, flags changed from one
 mapping over a gap into the next, pages aged over a gap. Only advices and ranges vary.
 """
@@ -21,11 +21,11 @@ LAYOUT: Final = (
     Mapping(Kind.ANON, 0, ANON_PAGES, touches=(Touch(0, 4),)),
     Mapping(Kind.ANON, 10, 4, touches=(Touch(1, 2),)),
     Mapping(Kind.MEMFD, 16, 8, sharing=Sharing.SHARED, touches=(Touch(0, 5),)),
-    Mapping(Kind.MEMFD, 26, 8, file=1, touches=(Touch(3, 5),)),
+    Mapping(Kind.DISK, 26, 8, file=1, touches=(Touch(3, 5),)),
     Mapping(Kind.ANON, 38, 4, lock=Lock.LOCKED),
     Mapping(Kind.ANON, 44, 6, prot=Prot.NONE),
 )
-FILES: Final = (FileSlot(Backing.MEMFD, 8), FileSlot(Backing.MEMFD, 8))
+FILES: Final = (FileSlot(Backing.MEMFD, 8), FileSlot(Backing.DISK, 8))
 _DISCARDS: Final = tuple(BY_NAME[name].value for name in ("DONTNEED", "FREE", "DONTNEED_LOCKED"))
 _FLAGS: Final = tuple(
     BY_NAME[name].value for name in ("SEQUENTIAL", "RANDOM", "DONTFORK", "DONTDUMP", "NOHUGEPAGE")
