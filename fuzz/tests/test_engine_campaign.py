@@ -139,7 +139,8 @@ def killing(pids: Callable[[Campaign], list[int]], times: int) -> CampaignResult
 
     def show(snapshot: Snapshot) -> None:
         if len(killed) < times and snapshot.total.programs > 300 * (len(killed) + 1):
-            victims = pids(made[0])
+            # One that was killed may not be buried yet.
+            victims = [pid for pid in pids(made[0]) if pid not in killed]
             if victims:
                 os.kill(victims[0], signal.SIGKILL)
                 killed.append(victims[0])
