@@ -163,7 +163,8 @@ def _finding(table: Table) -> FindingTable:
 def _comment_lines(comment: str) -> list[str]:
     """Lines that can stand behind "# ": TOML allows no control characters there but tab."""
     cleaned = re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "\ufffd", comment)
-    return [line.rstrip() for line in cleaned.split("\n")] if comment else []
+    lines = [line.rstrip() for line in cleaned.split("\n")]
+    return [] if lines == [""] else lines  # white space alone is no comment
 
 
 def _header_comment(text: str) -> str:
