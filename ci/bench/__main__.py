@@ -34,7 +34,8 @@ def main(json_file: Path | None) -> None:
     ):
         click.echo(f"measuring {what} ...", err=True)
         figures += measure()
-    Console().print(table(figures, f"madvet bench, {code}"))
+    wide = None if sys.stdout.isatty() else 120  # a file has no edge to wrap at
+    Console(width=wide).print(table(figures, f"madvet bench, {code}"))
     if json_file is not None:
         json_file.write_text(as_json(figures, code), encoding="utf-8")
     missed = [figure.name for figure in figures if figure.meets is False]

@@ -31,10 +31,10 @@ def executor_figures() -> list[Figure]:
             timeout=BENCH_SECONDS_MAX,
         )
     said: dict[str, float] = json.loads(done.stdout)
-    how = f"median of {said['rounds']:.0f} interleaved rounds, batch {said['batch']:.0f}"
-    bpf_how = how if "bpf_us" in said else "no BPF iterator here: it needs root and kernel BTF"
+    how = f"median of {said['rounds']:.0f} rounds, batch {said['batch']:.0f}"
+    bpf_how = how if "bpf_us" in said else "no BPF iterator: needs root and BTF"
     return [
-        Figure("bare loop", said["bare_us"], "us CPU", note="the same calls, nothing looked at"),
+        Figure("bare loop", said["bare_us"], "us CPU", note="the same calls, no look"),
         Figure("executor, BPF", said.get("bpf_us"), "us CPU", note=bpf_how),
         Figure("executor, smaps", said["smaps_us"], "us CPU"),
         Figure(
