@@ -1,1 +1,0 @@
-"""Kernels to test: where from, how configured."""

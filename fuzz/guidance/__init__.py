@@ -1,1 +1,0 @@
-"""Coverage guidance: what makes a program interesting, and the pool of those that were."""
