@@ -1,4 +1,4 @@
-"""Examine: programs go to a target, are predicted while they run, and come back judged."""
+"""Examine: programs are predicted, go to a target, and come back judged."""
 
 from __future__ import annotations
 
@@ -50,14 +50,15 @@ class Examiner:
         self._flights: deque[_Flight] = deque()
 
     def start(self, programs: Sequence[Program], observe: Observe = AS_USUAL) -> None:
-        """Submit programs and predict them while they run. Raises TargetError."""
-        self.target.submit(programs, observe)
+        """Predict programs, then submit them: the executor shares the CPU, and finds it idle.
+        Raises TargetError."""
         flags = int(observe)
         predictions = [
             # Where the rest of the process lies is known only when it has run.
             None if program.whole else self._predict(program, _NO_VMAS, flags)
             for program in programs
         ]
+        self.target.submit(programs, observe)
         self._flights.append(_Flight(programs, observe, predictions))
 
     @property

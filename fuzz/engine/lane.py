@@ -46,7 +46,7 @@ class Lane:
         self._conformant = 0
 
     def start(self, first: int, programs: list[Program], observe: Observe) -> None:
-        """Submit programs [first, ...) and predict them while they run."""
+        """Predict programs [first, ...) and submit them."""
         self.examiner.start(programs, observe)
         self._firsts.append((first, observe))
 

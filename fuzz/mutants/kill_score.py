@@ -35,7 +35,7 @@ from fuzz.triage.examine import FULL_LOOK, examine
 
 SECONDS: Final = 60.0  # for each mutant
 SEED: Final = 1
-IN_FLIGHT: Final = 2  # batches, as in a worker
+IN_FLIGHT: Final = 2  # batches: a mutant is sought on a CPU that others use as well
 SICK_MAX: Final = 50  # programs that fail without the fault too, before the run is given up
 
 
