@@ -64,11 +64,12 @@ class Vma:
 
     anonymous: vma_is_anonymous(), true of private /dev/zero too. anon_vma: an identity, 0 for
     none. special: it forbids splitting (vm_special_mapping). secret: secretmem. handle: which
-    open file it was mapped from, since two opens of one file do not merge.
+    open file it was mapped from, since two opens of one file do not merge. shift: by how many
+    pages the anonymous offset of a private file mapping exceeds its place (anon_pgoff_apart).
     """
 
     __slots__ = ("start", "end", "flags", "pgoff", "file", "anonymous", "anon_vma", "special",
-                 "secret", "handle")  # fmt: skip
+                 "secret", "handle", "shift")  # fmt: skip
 
     def __init__(
         self, start: int, end: int, flags: int, pgoff: int, file: File | None, anonymous: bool
@@ -83,6 +84,7 @@ class Vma:
         self.special = False
         self.secret = False
         self.handle = 0
+        self.shift = 0
 
     def copy(self, start: int, end: int) -> Vma:
         """The part [start, end) as a VMA of its own, with pgoff to match."""
@@ -93,6 +95,7 @@ class Vma:
         new.special = self.special
         new.secret = self.secret
         new.handle = self.handle
+        new.shift = self.shift
         return new
 
     def file_page(self, page: int) -> int:

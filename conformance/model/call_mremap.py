@@ -219,21 +219,41 @@ def _copy_and_drop(
     copy = Vma(target, target + new, vma.flags, pgoff, vma.file, vma.anonymous)
     copy.anon_vma, copy.special = vma.anon_vma, vma.special
     copy.secret, copy.handle = vma.secret, vma.handle
-    whole = start == vma.start and start + old == vma.end
-    moved = merge_new(space, copy)
+    copy.shift = _shift_after(space, vma, start, target)
+    joins = not keep or space.facts.mremap_joins_source or not vma.anonymous or vma.anon_vma
+    moved = merge_new(space, copy, None if joins else vma)
     if vma.flags & UFFD:
         # userfaultfd_reset_ctx() clears the VMA that holds the copy, merged or not.
         moved.flags &= ~UFFD
     for offset in range(old):
         _move_page(space, start + offset, target + offset)
-    if not keep:
+    if keep:
+        _empty_source(space, moved, start, start + old)
+    else:
         unmap(space, start, start + old)
-        return
+
+
+def _shift_after(space: AddressSpace, vma: Vma, start: int, target: int) -> int:
+    """Vma.shift of the copy: nothing while no page has been written, since it may be anew."""
+    private_file = vma.file is not None and not vma.anonymous and vma.flags & (f.SH | f.MW) == f.MW
+    if not space.facts.anon_pgoff_apart or not private_file or not vma.anon_vma:
+        return 0
+    return vma.shift + start - target
+
+
+def _empty_source(space: AddressSpace, moved: Vma, start: int, end: int) -> None:
+    """dontunmap_complete(): the source stays, without locks, and without its anon_vma if all of
+    it was moved. A source that took in its copy is not what was moved any more."""
     source = space.at(start)
-    if source is not None:
-        source.flags &= ~(f.LO | f.LF)
-        if whole:
-            source.anon_vma = 0
+    if source is None:
+        return
+    source.flags &= ~(f.LO | f.LF)
+    if source is moved or (source.start, source.end) != (start, end):
+        return
+    source.anon_vma = 0
+    source.shift = 0
+    if not space.facts.mremap_joins_source and source.anonymous and source.file is None:
+        source.pgoff = start
 
 
 def _move_page(space: AddressSpace, old: int, new: int) -> None:

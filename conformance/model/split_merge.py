@@ -28,6 +28,7 @@ def can_join(
         and left.handle == right.handle
         and left.anonymous == right.anonymous
         and left.pgoff + left.end - left.start == right_pgoff
+        and left.shift == right.shift
         and _anon_fits(left.anon_vma, anon_vma)
     )
 
@@ -43,6 +44,7 @@ def _can_precede(
         and right.handle == middle.handle
         and right.anonymous == middle.anonymous
         and right.pgoff == end_pgoff
+        and right.shift == middle.shift
         and _anon_fits(right.anon_vma, anon_vma)
     )
 
@@ -137,8 +139,9 @@ def _extend_left(
         vma.start = end
 
 
-def merge_new(space: AddressSpace, new: Vma) -> Vma:
+def merge_new(space: AddressSpace, new: Vma, apart: Vma | None = None) -> Vma:
     """Put a new VMA into free space, merging with what it touches; the VMA that holds it now.
+    apart: a VMA that it must not merge with.
 
     Source: vma_merge_new_range(), vma_merge_copied_range() (new.anon_vma set).
     """
@@ -146,6 +149,8 @@ def merge_new(space: AddressSpace, new: Vma) -> Vma:
     if not new.flags & f.SPECIAL:
         prev = space.vmas[index - 1] if index > 0 else None
         next_ = space.vmas[index] if index < len(space.vmas) else None
+        prev = None if prev is apart else prev
+        next_ = None if next_ is apart else next_
         if prev is not None and not can_join(
             prev, new.start, new.flags, new.pgoff, new, new.anon_vma
         ):
@@ -206,4 +211,5 @@ def _anon_compatible(a: Vma, b: Vma) -> bool:
         and a.file is b.file
         and a.handle == b.handle
         and a.pgoff + a.end - a.start == b.pgoff
+        and a.shift == b.shift
     )

@@ -51,6 +51,8 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     populate_stops_at_gap: bool = True  # 6.9
     remote_access_first: bool = True  # mm_access() before the advice check (6.13)
     mremap_many: bool = True  # mremap() moves a range of several VMAs (6.17)
+    mremap_joins_source: bool = True  # MREMAP_DONTUNMAP may merge the copy with its source
+    anon_pgoff_apart: bool = False  # a private file VMA keeps its anonymous offset when moved
     noexec: tuple[str, ...] = ()  # kinds (program.mapping.Kind) whose mappings lack VM_MAYEXEC
     # State of the machine.
     swap: bool = False

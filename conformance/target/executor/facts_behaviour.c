@@ -199,6 +199,42 @@ static void mremap_many(struct finding *f, const struct ground *ground)
 	found(f, mremap(from, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
 }
 
+/* Unfaulted memory moved to where it was, and kept there as well: one VMA, or two? */
+static void mremap_joins_source(struct finding *f, const struct ground *ground)
+{
+	char *at = map_anon(window(3), 1, RW), *to = at + PAGE;
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, count;
+
+	(void)ground;
+	if (mremap(at, PAGE, PAGE, flags, to) != to)
+		unfound(f, 1, "MREMAP_DONTUNMAP: %s", strerror(errno));
+	else if ((count = vma_count(at, at + 2 * PAGE)) < 1)
+		unfound(f, 1, NO_SMAPS);
+	else
+		found(f, count == 1);
+}
+
+/* A written page of a private file mapping, moved behind the page before it in the file. */
+static void anon_pgoff_apart(struct finding *f, const struct ground *ground)
+{
+	int fd = open_backing(BACKING_MEMFD, ground->tmp_dir, 2);
+	char *at = fd < 0 ? NULL : map_file(window(1), 1, RW, MAP_PRIVATE, fd);
+	char *from = at ? map_file(window(2), 2, RW, MAP_PRIVATE, fd) : NULL;
+	int count;
+
+	if (!from) {
+		unfound(f, 0, "no memfd can be mapped");
+		return;
+	}
+	touch(from + PAGE);
+	if (mremap(from + PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + PAGE) != at + PAGE)
+		unfound(f, 0, "mremap: %s", strerror(errno));
+	else if ((count = vma_count(at, at + 2 * PAGE)) < 1)
+		unfound(f, 0, NO_SMAPS);
+	else
+		found(f, count == 2);
+}
+
 /* How many pages of a file in memory one read fault maps. */
 static void fault_around_pages(struct finding *f, const struct ground *ground)
 {
@@ -240,6 +276,8 @@ const struct fact facts_of_behaviour[] = {
 	{ "sealed_zero_refused", FACT_BOOL, sealed_zero_refused },
 	{ "populate_stops_at_gap", FACT_BOOL, populate_stops_at_gap },
 	{ "mremap_many", FACT_BOOL, mremap_many },
+	{ "mremap_joins_source", FACT_BOOL, mremap_joins_source },
+	{ "anon_pgoff_apart", FACT_BOOL, anon_pgoff_apart },
 	{ "fault_around_pages", FACT_NUMBER, fault_around_pages },
 	{ 0 },
 };
