@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "conform": Command("ci.cli.conform", "Run the hand-written cases of the specification."),
     "shrink": Command("ci.cli.shrink", "Make a program that diverges small.", native=True),
     "mutants": Command("ci.cli.mutants", "Plant faults and see whether each is found."),
+    "kernels": Command("ci.cli.kernels", "Build and list the kernels that guests boot."),
     "doctor": Command("ci.cli.doctor", "Say what this machine has, lacks, and how to get it."),
 }
 

@@ -1,0 +1,1 @@
+"""Kernels for guests: what there is to build, from which sources, and where builds are kept."""

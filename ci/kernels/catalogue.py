@@ -1,0 +1,64 @@
+"""The flavours of guest kernels: what goes into each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from conformance.target.guest_images import FLAVOURS
+
+CONFIGS: Final = Path(__file__).parent / "configs"
+
+# Traced by KCOV, by file: what an advice runs through. Tracing all of the kernel gives thousands
+# of places for one call, most of them interrupts and bookkeeping that come and go; these files
+# give 50 to 450, nearly the same ones each time, at a tenth of the cost.
+KCOV_FILES: Final = (
+    "madvise", "vma", "mmap", "mprotect", "mremap", "mlock", "mseal", "pagewalk", "ksm",
+    "khugepaged",
+)  # fmt: skip
+KCOV_VARIABLES: Final = tuple(f"KCOV_INSTRUMENT_{name}.o=y" for name in KCOV_FILES)
+
+
+class Flavour(NamedTuple):
+    """A kernel to build. arch: ARCH of make. image: the file that it makes, which is also its
+    target's name at the end. fragments: of the configuration, in configs/, later ones win.
+    variables: for make, besides those that every build has."""
+
+    name: str
+    arch: str
+    what: str
+    target: str
+    image: str
+    fragments: tuple[str, ...]
+    variables: tuple[str, ...] = KCOV_VARIABLES
+
+    @property
+    def fragment_paths(self) -> tuple[Path, ...]:
+        """The files of the fragments."""
+        return tuple(CONFIGS / f"{name}.config" for name in self.fragments)
+
+
+def _uml(name: str, what: str, *more: str) -> Flavour:
+    fragments = ("guest", "uml", "kcov_mm", "sanitizers", *more)
+    return Flavour(name, "um", what, "linux", "linux", fragments)
+
+
+def _qemu(name: str, what: str, *more: str) -> Flavour:
+    image = "arch/x86/boot/bzImage"
+    return Flavour(name, "x86_64", what, "bzImage", image, ("guest", "qemu", "kcov_mm", *more))
+
+
+_ALL: Final = (
+    _uml("uml", "user mode, with KASAN, KCOV, lockdep, UBSAN and DEBUG_VM"),
+    _qemu("lean", "for QEMU, fast: KCOV and cheap checks", "lean"),
+    _qemu("debug", "for QEMU, with all that uml has, and more", "sanitizers", "debug"),
+    _uml("uml-mutants", "uml, with faults planted in madvise_ranges()", "mutants"),
+    _qemu(
+        "debug-mutants",
+        "debug, with faults planted in madvise_ranges()",
+        "sanitizers", "debug", "mutants",
+    ),
+)  # fmt: skip
+
+CATALOGUE: Final[dict[str, Flavour]] = {flavour.name: flavour for flavour in _ALL}
+assert tuple(CATALOGUE) == FLAVOURS
