@@ -10,7 +10,7 @@ from conformance.model.address_space import NO_COPY, PTE_NONE, AddressSpace, Vma
 from conformance.model.call_mmap import unmap
 from conformance.model.page_state import HUGE_PAGES, populate
 from conformance.model.process import Process
-from conformance.model.split_merge import can_join, merge_new
+from conformance.model.split_merge import can_join, merge_new, split
 from conformance.program.call import Mremap
 from conformance.program.places import PAGE, TASK_SIZE
 from conformance.spec.cite import cite
@@ -213,6 +213,8 @@ def _copy_and_drop(
     space: AddressSpace, vma: Vma, start: int, old: int, new: int, target: int, keep: bool
 ) -> None:
     """move_vma(): copy_vma(), move_page_tables(), then the source goes or is emptied."""
+    if keep and vma.flags & f.LO and space.facts.mremap_splits_locked:
+        vma = _cut_out(space, vma, start, start + old)
     pgoff = vma.pgoff + start - vma.start
     if not vma.anon_vma and vma.anonymous:
         pgoff = target
@@ -231,6 +233,16 @@ def _copy_and_drop(
         _empty_source(space, moved, start, start + old)
     else:
         unmap(space, start, start + old)
+
+
+def _cut_out(space: AddressSpace, vma: Vma, start: int, end: int) -> Vma:
+    """needs_pre_split(): locked memory that is kept is split off, to be unlocked alone."""
+    if vma.start < start:
+        split(space, vma, start)
+        vma = space.vmas[space.vmas.index(vma) + 1]
+    if vma.end > end:
+        split(space, vma, end)
+    return vma
 
 
 def _shift_after(space: AddressSpace, vma: Vma, start: int, target: int) -> int:

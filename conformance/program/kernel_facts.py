@@ -52,6 +52,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remote_access_first: bool = True  # mm_access() before the advice check (6.13)
     mremap_many: bool = True  # mremap() moves a range of several VMAs (6.17)
     mremap_joins_source: bool = True  # MREMAP_DONTUNMAP may merge the copy with its source
+    mremap_splits_locked: bool = False  # MREMAP_DONTUNMAP unlocks what is moved, and no more
     anon_pgoff_apart: bool = False  # a private file VMA keeps its anonymous offset when moved
     noexec: tuple[str, ...] = ()  # kinds (program.mapping.Kind) whose mappings lack VM_MAYEXEC
     # State of the machine.

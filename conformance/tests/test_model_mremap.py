@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from conformance.abi.advice import ADVICES
+from conformance.abi.vm_flags import LO
 from conformance.model.policy import DEFAULT_POLICY
 from conformance.model.predict import predict
 from conformance.program.call import AnyStep, Mprotect, Mremap
 from conformance.program.kernel_facts import KernelFacts
-from conformance.program.mapping import Backing, FileSlot, Kind, Mapping, Prot, Touch
+from conformance.program.mapping import Backing, FileSlot, Kind, Lock, Mapping, Prot, Touch
 from conformance.program.places import PAGE, page_address
 from conformance.program.program import Program
 
@@ -58,3 +59,19 @@ def test_written_file_pages_keep_their_anonymous_offset(
     moves = Mremap(page_address(4), PAGE, PAGE, page_address(1))
     moved = Program((first, second), (moves,), (FileSlot(Backing.MEMFD, 2),))
     assert edges(moved, facts) == expected
+
+
+@pytest.mark.parametrize(("splits", "locked"), [(False, [False, False]), (True, [False, True])])
+def test_locked_memory_that_is_kept_is_unlocked(splits: bool, locked: list[bool]) -> None:
+    """Page 0 of two is moved and kept: it loses its lock, and page 1 where VMAs are not split."""
+    facts = msgspec.structs.replace(FACTS, mremap_splits_locked=splits)
+    both = Mapping(Kind.ANON, 0, 2, lock=Lock.LOCKED)
+    moves = Mremap(page_address(0), PAGE, PAGE, page_address(8), dont_unmap=True)
+    (snapshot,) = predict(Program((both,), (moves,)), facts, DEFAULT_POLICY, (), 0).snapshots
+    rows = snapshot.vmas
+    seen = [False, False]
+    for i in range(0, len(rows), 4):
+        for page in range(2):
+            if rows[i] <= page_address(page) < rows[i + 1]:
+                seen[page] = bool(rows[i + 2] & LO)
+    assert seen == locked

@@ -214,6 +214,24 @@ static void mremap_joins_source(struct finding *f, const struct ground *ground)
 		found(f, count == 1);
 }
 
+/* One of two locked pages moved away and kept: does the other stay locked? */
+static void mremap_splits_locked(struct finding *f, const struct ground *ground)
+{
+	char *at = map_anon(window(2), 2, RW), *to = window(1);
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+	uint64_t other;
+
+	(void)ground;
+	if (mlock(at, 2 * PAGE))
+		unfound(f, 0, "mlock: %s", strerror(errno));
+	else if (mremap(at, PAGE, PAGE, flags, to) != to)
+		unfound(f, 0, "MREMAP_DONTUNMAP: %s", strerror(errno));
+	else if (vm_flags(at + PAGE, &other))
+		unfound(f, 0, NO_SMAPS);
+	else
+		found(f, !!(other & VF_LO));
+}
+
 /* A written page of a private file mapping, moved behind the page before it in the file. */
 static void anon_pgoff_apart(struct finding *f, const struct ground *ground)
 {
@@ -277,6 +295,7 @@ const struct fact facts_of_behaviour[] = {
 	{ "populate_stops_at_gap", FACT_BOOL, populate_stops_at_gap },
 	{ "mremap_many", FACT_BOOL, mremap_many },
 	{ "mremap_joins_source", FACT_BOOL, mremap_joins_source },
+	{ "mremap_splits_locked", FACT_BOOL, mremap_splits_locked },
 	{ "anon_pgoff_apart", FACT_BOOL, anon_pgoff_apart },
 	{ "fault_around_pages", FACT_NUMBER, fault_around_pages },
 	{ 0 },
