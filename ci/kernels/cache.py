@@ -18,6 +18,7 @@ from ci.kernels.catalogue import Flavour
 from ci.kernels.commands import KernelError
 from conformance.target.guest_images import (
     CONFIG_FILE,
+    DIGEST_LENGTH,
     IMAGE_FILE,
     MANIFEST_FILE,
     Image,
@@ -26,7 +27,6 @@ from conformance.target.guest_images import (
 )
 from conformance.target.target import TargetError
 
-DIGEST_LENGTH: Final = 12
 KEPT: Final = 3  # builds of a flavour that stay: checkouts side by side, a campaign still running
 BUILD_RULES: Final = ("catalogue.py", "make.py")  # of this room: how a kernel is built
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -20,6 +21,7 @@ CHECKOUT: Final = Path(__file__).resolve().parents[2]
 FLAVOURS: Final = ("uml", "lean", "debug", "uml-mutants", "debug-mutants")
 FOLDER_VARIABLE: Final = "MADVET_KERNELS"
 MANIFEST_FORMAT: Final = 1
+DIGEST_LENGTH: Final = 12  # of what went into a build, in its folder's name
 
 IMAGE_FILE: Final = "image"  # an ELF executable (um) or a bzImage (x86_64)
 CONFIG_FILE: Final = "config"  # the whole .config
@@ -134,20 +136,27 @@ def read_image(folder: Path) -> Image:
 
 
 def find_image(flavour: str, root: Path = CHECKOUT) -> Image:
-    """The image of a flavour with the system call of this checkout in it.
+    """The image of a flavour with the system call of this checkout in it: the current one, or
+    one that was kept when another checkout built its own.
 
-    Raises TargetError, with the command that builds it, when there is none, or one from other
-    sources: a stale kernel would be judged by rules that it never knew.
+    Raises TargetError, with the command that builds it, when there is none, or only ones from
+    other sources: a stale kernel would be judged by rules that it never knew.
     """
     image = current_image(flavour)
     if image is None:
         raise TargetError(f"no kernel {flavour} in {kernels_folder()}: {_build(flavour)}")
-    if image.manifest.kernel_digest != kernel_digest(root):
-        raise TargetError(
-            f"the kernel {flavour} in {image.folder} was built from other sources than "
-            f"{root / 'kernel'} has now: {_build(flavour)}"
-        )
-    return image
+    digest = kernel_digest(root)
+    if image.manifest.kernel_digest == digest:
+        return image
+    for folder in image.folder.parent.glob(f"{flavour}-{'[0-9a-f]' * DIGEST_LENGTH}"):
+        with contextlib.suppress(TargetError):  # a damaged one is none
+            kept = read_image(folder)
+            if kept.manifest.kernel_digest == digest:
+                return kept
+    raise TargetError(
+        f"the kernel {flavour} in {image.folder} was built from other sources than "
+        f"{root / 'kernel'} has now: {_build(flavour)}"
+    )
 
 
 def _check_owner(folder: Path) -> None:

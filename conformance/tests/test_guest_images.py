@@ -26,9 +26,9 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def put(kernels: Path, digest: str = "", flavour: str = "uml") -> Path:
+def put(kernels: Path, digest: str = "", flavour: str = "uml", name: str = "0123456789ab") -> Path:
     """A build as ci/kernels leaves it; of this checkout's sources unless told otherwise."""
-    folder = kernels / f"{flavour}-0123456789ab"
+    folder = kernels / f"{flavour}-{name}"
     folder.mkdir()
     manifest = Manifest(
         1, flavour, "um", "7.3.4", "linux-source-7.3 7.3.4-1", digest or kernel_digest(), (), 1.5
@@ -58,6 +58,15 @@ def test_other_sources_are_refused(kernels: Path) -> None:
     put(kernels, digest="0" * 64)
     assert current_image("uml") is not None
     with pytest.raises(TargetError, match=r"other sources.*madvet kernels build uml"):
+        find_image("uml")
+
+
+def test_one_that_was_kept_is_found_behind_a_newer_one(kernels: Path) -> None:
+    kept = put(kernels)
+    put(kernels, digest="0" * 64, name="1" * 12)
+    assert find_image("uml").folder == kept
+    (kept / "image").unlink()
+    with pytest.raises(TargetError, match="other sources"):
         find_image("uml")
 
 
