@@ -1,6 +1,7 @@
 # What people type. Every target makes the virtual environment it needs first.
 VENV ?= .venv
 FUZZ_SECONDS ?= 60
+KERNELS ?= uml lean
 STAMP := $(VENV)/.installed
 
 .PHONY: help
@@ -9,6 +10,7 @@ help:
 	@echo 'make test      the tests of madvet itself'
 	@echo 'make bench     speed: every figure beside what is required of it'
 	@echo 'make lint      format, types, import contracts, tidy'
+	@echo 'make kernels   kernels with madvise_ranges() for guests: $(KERNELS)'
 	@echo 'make compiled  native code for the model (make fuzz does it where it can)'
 	@echo 'make clean     remove the environment and the caches in this folder'
 
@@ -31,6 +33,10 @@ fuzz: $(STAMP)
 	@echo
 	@echo '--- a fault planted on purpose: found, shrunk, replayed ---'
 	$(VENV)/bin/madvet mutants --demo
+
+.PHONY: kernels
+kernels: $(STAMP)
+	$(VENV)/bin/madvet kernels build $(KERNELS) --install
 
 .PHONY: test
 test: $(STAMP)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import click
@@ -12,7 +14,8 @@ from ci.cli.arguments import Integer
 from ci.cli.exit_codes import InputError
 from ci.kernels.build import DEFAULT_RELEASE, Wanted, build, fetch
 from ci.kernels.catalogue import CATALOGUE, Flavour
-from conformance.target.guest_images import current_image, kernel_digest, kernels_folder
+from ci.kernels.own_tree import NotASourceTree
+from conformance.target.guest_images import current_image, find_image, kernels_folder
 from conformance.target.target import TargetError
 
 JOBS_MAX: Final = 1024
@@ -40,12 +43,22 @@ def command() -> None:
 @click.argument("names", nargs=-1, metavar="FLAVOUR...")
 @_release
 @_install
+@click.option(
+    "--tree",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Sources of your own, instead; they are copied, never changed.",
+)
 @click.option("--again", is_flag=True, help="Build even what is in the cache.")
 @click.option(
     "--jobs", type=Integer(1, JOBS_MAX), help="Compilers at once.  [default: one per CPU]"
 )
 def build_command(
-    names: tuple[str, ...], release: str, install: bool, again: bool, jobs: int | None
+    names: tuple[str, ...],
+    release: str,
+    install: bool,
+    tree: Path | None,
+    again: bool,
+    jobs: int | None,
 ) -> int:
     """Build kernels, or take them from the cache.
 
@@ -54,11 +67,14 @@ def build_command(
     flavours = [_flavour(name) for name in names]
     if not flavours:
         raise InputError(f"build which kernel? There are: {', '.join(CATALOGUE)}")
-    wanted = Wanted(release=release, install=install, again=again)
+    wanted = Wanted(release=release, tree=tree, install=install, again=again)
     if jobs is not None:
         wanted = wanted._replace(jobs=jobs)
     for flavour in flavours:
-        built = build(flavour, wanted, _teller(flavour.name))
+        try:
+            built = build(flavour, wanted, _teller(flavour.name))
+        except NotASourceTree as error:
+            raise InputError(f"--tree: {error}") from error
         manifest = built.image.manifest
         how = f"built in {manifest.seconds:.0f} s" if built.fresh else "taken from the cache"
         click.echo(f"{flavour.name}: Linux {manifest.release} {how}: {built.image.kernel}")
@@ -70,9 +86,8 @@ def build_command(
 @command.command("list")
 def list_command() -> int:
     """Say what kernels there are, and which of them are built from this checkout's sources."""
-    digest = kernel_digest()
     for flavour in CATALOGUE.values():
-        click.echo(f"{flavour.name:<14} {_state(flavour, digest)}")
+        click.echo(f"{flavour.name:<14} {_state(flavour)}")
         click.echo(f"{'':<14} {flavour.what}")
     click.echo(f"in {kernels_folder()}")
     return exit_codes.CONFORMANT
@@ -106,17 +121,19 @@ def _teller(name: str) -> Callable[[str], None]:
     return say
 
 
-def _state(flavour: Flavour, digest: str) -> str:
+def _state(flavour: Flavour) -> str:
+    build_it = f"madvet kernels build {flavour.name}"
     try:
-        image = current_image(flavour.name)
+        image, fresh = current_image(flavour.name), False
+        if image is None:
+            return f"not built: {build_it}"
+        with contextlib.suppress(TargetError):  # says what to build, as we do
+            image, fresh = find_image(flavour.name), True
     except TargetError as error:
         return f"damaged: {error}"
-    if image is None:
-        return f"not built: madvet kernels build {flavour.name}"
     manifest = image.manifest
-    fresh = manifest.kernel_digest == digest
     words = [
-        "fresh" if fresh else f"stale, of other sources: madvet kernels build {flavour.name}",
+        "fresh" if fresh else f"stale, of other sources: {build_it}",
         f"Linux {manifest.release}",
         f"{image.kernel.stat().st_size / 1e6:.1f} MB",
         f"{manifest.source}",

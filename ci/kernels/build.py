@@ -27,6 +27,7 @@ from ci.kernels.make import (
     configure,
     kernel_release,
 )
+from ci.kernels.own_tree import copied_tree
 from ci.kernels.provision import TO_BUILD, TO_FETCH, provide
 from ci.kernels.trees import Tree, fetch_tree, insert_call, unpacked_tree
 from conformance.target.guest_images import (
@@ -46,6 +47,7 @@ class Wanted(NamedTuple):
     """What to build from, and with how much of the machine."""
 
     release: str = DEFAULT_RELEASE
+    tree: Path | None = None  # sources of the user's own, instead of a release of Debian's
     install: bool = False  # what is missing on the machine, with apt-get
     again: bool = False  # though it is in the cache
     jobs: int = os.cpu_count() or 1
@@ -61,16 +63,14 @@ class Built(NamedTuple):
 def build(flavour: Flavour, wanted: Wanted, say: Say, root: Path = CHECKOUT) -> Built:
     """A kernel with the system call of this checkout, from the cache or built now.
 
-    Raises KernelError; then whatever was in the cache is as it was.
+    Raises KernelError, and NotASourceTree for wanted.tree; then whatever was in the cache is as
+    it was.
     """
     kernels = kernels_folder()
     with locked(kernels, say):
         remove_leftovers(kernels)
         provide(TO_BUILD, wanted.install, say)
-        tree = unpacked_tree(kernels, wanted.release)
-        if tree is None:
-            provide(TO_FETCH, wanted.install, say)
-            tree = fetch_tree(kernels, wanted.release, say)
+        tree = _tree(kernels, wanted, say)
         call = kernel_digest(root)
         digest = build_digest(flavour, tree.source, call, compiler_version())
         folder = build_folder(kernels, flavour, digest)
@@ -90,6 +90,17 @@ def fetch(wanted: Wanted, say: Say) -> Tree:
         return fetch_tree(kernels, wanted.release, say)
 
 
+def _tree(kernels: Path, wanted: Wanted, say: Say) -> Tree:
+    """The sources to build from; Debian's are fetched only if none are at hand."""
+    if wanted.tree is not None:
+        return copied_tree(kernels, wanted.tree, say)
+    tree = unpacked_tree(kernels, wanted.release)
+    if tree is None:
+        provide(TO_FETCH, wanted.install, say)
+        tree = fetch_tree(kernels, wanted.release, say)
+    return tree
+
+
 def _make(
     flavour: Flavour, wanted: Wanted, tree: Tree, folder: Path, say: Say, root: Path
 ) -> Image:
@@ -102,7 +113,7 @@ def _make(
         raise KernelError(f"{root / 'kernel'} changed while it was put in: run it again")
     shop = Workshop(
         tree=tree.folder,
-        objects=kernels / "objects" / f"{flavour.name}-{wanted.release}",
+        objects=kernels / "objects" / f"{flavour.name}-{tree.folder.name}",
         ccache=kernels / "ccache",
         log=kernels / f"{flavour.name}.log",
         jobs=wanted.jobs,

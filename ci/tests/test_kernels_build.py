@@ -114,7 +114,7 @@ def test_an_essential_symbol_that_was_not_met_is_an_error(small: Small) -> None:
 
 def test_what_the_compiler_complained_of_is_told(small: Small) -> None:
     first = small.build().image
-    (small.kernels / "objects" / "uml-7.3" / "broken").touch()
+    (small.kernels / "objects" / "uml-linux-source-7.3" / "broken").touch()
     with pytest.raises(KernelError, match=r"cannot build uml: a\.c:7: error: no such thing"):
         small.build(again=True)
     assert find_image("uml", small.root) == first
