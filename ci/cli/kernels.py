@@ -13,6 +13,7 @@ from ci.cli import exit_codes
 from ci.cli.arguments import Integer
 from ci.cli.exit_codes import InputError
 from ci.kernels.build import DEFAULT_RELEASE, Wanted, build, fetch
+from ci.kernels.cache import size_bytes
 from ci.kernels.catalogue import CATALOGUE, Flavour
 from ci.kernels.own_tree import NotASourceTree
 from conformance.target.guest_images import current_image, find_image, kernels_folder
@@ -89,7 +90,10 @@ def list_command() -> int:
     for flavour in CATALOGUE.values():
         click.echo(f"{flavour.name:<14} {_state(flavour)}")
         click.echo(f"{'':<14} {flavour.what}")
-    click.echo(f"in {kernels_folder()}")
+    kernels = kernels_folder()
+    parts = {name: size_bytes(kernels / name) for name in ("trees", "objects", "ccache")}
+    taken = ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in parts.items() if size)
+    click.echo(f"in {kernels}" + (f": {taken}" if taken else ""))
     return exit_codes.CONFORMANT
 
 

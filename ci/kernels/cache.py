@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -35,22 +35,28 @@ BUILD_RULES: Final = ("catalogue.py", "make.py")  # of this room: how a kernel i
 def locked(kernels: Path, say: Callable[[str], None]) -> Iterator[None]:
     """One builder at a time in this cache; the lock ends with the process that holds it.
 
-    Raises KernelError when the folder cannot be written to.
+    Raises KernelError when the folder cannot be written to, and for what the system refused
+    inside: a disk that is full, files that others took away.
     """
     try:
         kernels.mkdir(parents=True, exist_ok=True, mode=0o755)
-        with (kernels / "lock").open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another build in {kernels}")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    except PermissionError as error:
+        file = (kernels / "lock").open("ab")
+    except OSError as error:
         raise KernelError(
             f"cannot write to {error.filename}: {error.strerror}; "
             "set MADVET_KERNELS to a folder of yours"
         ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another build in {kernels}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            raise KernelError(f"{error.strerror}{where} (in {kernels})") from error
 
 
 def build_digest(flavour: Flavour, source: str, kernel_digest: str, compiler: str) -> str:
@@ -129,14 +135,13 @@ def remove_leftovers(kernels: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def size_bytes(paths: Iterable[Path]) -> int:
-    """Of all files below, as they lie on the disk."""
+def size_bytes(top: Path) -> int:
+    """Of all files below, as they lie on the disk; 0 if there is nothing."""
     total = 0
-    for top in paths:
-        for folder, _, names in os.walk(top):
-            for name in names:
-                with contextlib.suppress(FileNotFoundError):
-                    total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+    for folder, _, names in os.walk(top):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
     return total
 
 

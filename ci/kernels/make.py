@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import threading
 import time
@@ -120,16 +118,17 @@ def _watched(
 ) -> tuple[int, list[str]]:
     """Run make, log what it says, and tell how far it is; its exit code and its last lines.
 
-    It has a process group of its own, which ends with this call, however that ends.
+    It ends with this call, however that ends, and takes its compilers along: make passes a
+    signal on. It stays in our process group, where Ctrl-C and timeout(1) reach it.
     """
     began = told = time.monotonic()
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     files = 0
     process = subprocess.Popen(
         command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+        stderr=subprocess.STDOUT, text=True, errors="replace",
     )  # fmt: skip
-    deadline = threading.Timer(COMPILE_SECONDS_MAX, _end_group, [process])
+    deadline = threading.Timer(COMPILE_SECONDS_MAX, process.terminate)
     deadline.start()
     try:
         assert process.stdout is not None
@@ -144,11 +143,5 @@ def _watched(
         return process.wait(), list(tail)
     finally:
         deadline.cancel()
-        if process.poll() is None:
-            _end_group(process)
+        process.terminate()
         process.communicate()
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    """End make and its compilers. Only while it has not been waited for: its number is its own."""
-    os.killpg(process.pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -12,7 +13,15 @@ import pytest
 from ci.kernels import build as build_module
 from ci.kernels import catalogue
 from ci.kernels.build import Built, Wanted, build
-from ci.kernels.cache import KEPT, build_digest, builds, locked, make_current, remove_leftovers
+from ci.kernels.cache import (
+    KEPT,
+    build_digest,
+    builds,
+    locked,
+    make_current,
+    remove_leftovers,
+    size_bytes,
+)
 from ci.kernels.catalogue import CATALOGUE, Flavour
 from ci.kernels.commands import KernelError
 from ci.kernels.make import telling
@@ -153,6 +162,13 @@ def test_leftovers_of_killed_builders_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trees", "uml-0123456789ab"]
 
 
+def test_sizes_are_those_on_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"x" * 100_000)
+    assert 100_000 <= size_bytes(tmp_path) < 200_000
+    assert size_bytes(tmp_path / "none") == 0
+
+
 def test_keys_differ_by_everything_that_goes_in() -> None:
     flavour = CATALOGUE["uml"]
     keys = {
@@ -180,6 +196,16 @@ def test_a_second_builder_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with locked(tmp_path, told.append):
         pass
     assert told == [f"waiting for another build in {tmp_path}"]
+
+
+def test_a_folder_that_cannot_be_written_and_a_full_disk_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    unwritable = locked(tmp_path / "file", lambda _: None)
+    with pytest.raises(KernelError, match=r"cannot write to .*file.*MADVET_KERNELS"), unwritable:
+        pass
+    full = locked(tmp_path, lambda _: None)
+    with pytest.raises(KernelError, match=r"No space left on device: /k/x \(in "), full:
+        raise OSError(errno.ENOSPC, "No space left on device", "/k/x")
 
 
 def test_why_make_failed() -> None:

@@ -34,7 +34,9 @@ def put(kernels: Path, flavour: str, digest: str) -> Image:
     return Image(folder, manifest)
 
 
-def test_the_list_says_how_each_stands(kernels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_says_how_each_stands(
+    kernels: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     put(kernels, "uml", kernel_digest())
     put(kernels, "lean", "0" * 64)
     (put(kernels, "debug", "0" * 64).folder / "image").unlink()
@@ -47,6 +49,9 @@ def test_the_list_says_how_each_stands(kernels: Path, capsys: pytest.CaptureFixt
     assert "damaged" in told["debug"]
     assert "not built: madvet kernels build uml-mutants" in told["uml-mutants"]
     assert lines[-1] == f"in {kernels}"
+    monkeypatch.setattr(kernels_cli, "size_bytes", lambda path: 2e8 * (path.name == "trees"))
+    run(["kernels", "list"])
+    assert capsys.readouterr().out.endswith(f"in {kernels}: trees 0.2 GB\n")
 
 
 def test_builds_in_the_order_asked_for(
