@@ -9,14 +9,17 @@
 
 #include <linux/blkdev.h>
 #include <linux/compat.h>
+#include <linux/moduleparam.h>
 #include <linux/pid.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "madvise_abi.h"
 #include "madvise_ranges.h"
+#include "madvise_ranges_mutants.h"
 #include "madvise_ranges_release.h"
 #include "madvise_ranges_abi.c"
+#include "madvise_ranges_planted.c"
 #include "madvise_ranges_walk.c"
 
 /* Whose memory is advised. task: NULL if the caller's own. */
@@ -29,8 +32,10 @@ static void mr_put_target(const struct mr_target *target)
 {
 	if (!target->task)
 		return;
-	mmput(target->mm);
-	put_task_struct(target->task);
+	if (!MR_MUTANT(mm_kept))
+		mmput(target->mm);
+	if (!MR_MUTANT(task_kept))
+		put_task_struct(target->task);
 }
 
 /* 0 and a target to put, or an error: the same access and rights as process_madvise(2) wants. */
@@ -46,7 +51,7 @@ static int mr_get_target(struct mr_target *target, const struct mr_request *requ
 	if (IS_ERR(target->task))
 		return PTR_ERR(target->task);
 	target->mm = mm_access(target->task, PTRACE_MODE_READ_FSCREDS);
-	if (IS_ERR(target->mm)) {
+	if (IS_ERR(target->mm) && !MR_MUTANT(gone_process_used)) {
 		put_task_struct(target->task);
 		return PTR_ERR(target->mm);
 	}
@@ -78,7 +83,7 @@ static int mr_apply(struct mr_request *request, struct mm_struct *mm)
 	unsigned long bad = mr_find_bad(request, mm);
 	int err;
 
-	mr_walk_init(&walk, request, mm);
+	mr_walk_init(&walk, request, MR_MUTANT(remote_own_memory) ? current->mm : mm);
 	if (bad < request->count) {
 		walk.index = bad;
 		err = -EINVAL;
@@ -88,6 +93,10 @@ static int mr_apply(struct mr_request *request, struct mm_struct *mm)
 	} else {
 		err = mr_walk_ranges(&walk);
 	}
+	if (MR_MUTANT(control_read_twice))
+		mr_fetch_control_again(request);
+	if (MR_MUTANT(array_used_after_free))
+		mr_free_ranges(request);
 	return mr_report(request, &walk.stats, walk.reached, err);
 }
 
@@ -97,16 +106,25 @@ SYSCALL_DEFINE1(madvise_ranges, void __user *, ctl)
 	struct mr_target target;
 	int err;
 
-	err = mr_fetch_request(&request, ctl);
+	err = mr_fetch_control(&request, ctl);
 	if (err)
 		return err;
+	if (!MR_MUTANT(target_before_stats)) {
+		err = mr_fetch_stats(&request);
+		if (err)
+			return err;
+	}
 	err = mr_get_target(&target, &request);
 	if (err)
 		return err;
-	err = mr_fetch_ranges(&request);
+	if (MR_MUTANT(target_before_stats))
+		err = mr_fetch_stats(&request);
+	if (!err)
+		err = mr_fetch_ranges(&request);
 	if (!err)
 		err = mr_apply(&request, target.mm);
-	mr_free_ranges(&request);
+	if (!MR_MUTANT(array_used_after_free) && !(err == -EINVAL && MR_MUTANT(array_kept)))
+		mr_free_ranges(&request);
 	mr_put_target(&target);
 	return err;
 }

@@ -23,6 +23,7 @@ struct mr_range {
 
 /* The arguments. Nothing here is read from user memory a second time. */
 struct mr_request {
+	const char __user *ctl;
 	void __user *array;
 	void __user *stats;
 	void __user *per_range;

@@ -13,15 +13,17 @@ static int mr_check_options(const u8 flags[4], u32 type, u8 set_default)
 {
 	const u8 pointless = MADVISE_RANGES_STOP_ON_GAP | MADVISE_RANGES_SINGLE_MAPPING_ONLY;
 
-	if (flags[0] & ~MADVISE_RANGES_FLAGS_KNOWN || flags[1] || flags[2] || flags[3])
+	if (flags[0] & ~MADVISE_RANGES_FLAGS_KNOWN)
+		return -EINVAL;
+	if ((flags[1] || flags[2] || flags[3]) && !MR_MUTANT(reserved_tail_accepted))
 		return -EINVAL;
 	if (type > MADVISE_RANGE_ALL)
 		return -EINVAL;
 	if (type != MADVISE_RANGE_ALL)
 		return 0;
-	if (set_default > 1)
+	if (set_default > 1 && !MR_MUTANT(set_default_any_byte))
 		return -EINVAL;
-	if (flags[0] & pointless)
+	if (flags[0] & pointless && !MR_MUTANT(all_options_accepted))
 		return -EINVAL;
 	if (set_default && flags[0] & MADVISE_RANGES_IS_REMOTE)
 		return -EINVAL;
@@ -71,26 +73,31 @@ static_assert(sizeof(struct mr_user_stats_compat) == 36);
 static_assert(sizeof(struct mr_user_control_compat) == 32);
 
 /*
- * Everything up to the stats, in the order that callers may rely on. What lies behind the version
- * is only known when it is: of a version from the future, nothing else is read.
+ * What lies behind the version is only known when it is: of a version from the future, nothing else
+ * is read.
  */
-static int mr_fetch_request(struct mr_request *request, const char __user *ctl)
+static int mr_fetch_control(struct mr_request *request, const char __user *ctl)
 {
 	s32 version;
-	int err;
 
+	request->ctl = ctl;
 	request->per_range = NULL;
 	request->ranges = request->inline_ranges;
 	if (copy_from_user(&version, ctl, sizeof(version)))
 		return -EFAULT;
-	if (version != MADVISE_RANGES_VERSION)
+	if (version != MADVISE_RANGES_VERSION && !MR_MUTANT(version_ignored))
 		return -EINVAL;
 	if (in_compat_syscall())
-		err = mr_fetch_control_compat(request, ctl);
-	else
-		err = mr_fetch_control_native(request, ctl);
-	if (err || !request->stats)
-		return err;
+		return mr_fetch_control_compat(request, ctl);
+	return mr_fetch_control_native(request, ctl);
+}
+
+static int mr_fetch_stats(struct mr_request *request)
+{
+	int err;
+
+	if (!request->stats)
+		return 0;
 	if (in_compat_syscall())
 		err = mr_fetch_stats_compat(request);
 	else
@@ -100,28 +107,34 @@ static int mr_fetch_request(struct mr_request *request, const char __user *ctl)
 	return err;
 }
 
-/* The array of MULTI. Whatever the result: mr_free_ranges() when done. */
-static int mr_fetch_ranges(struct mr_request *request)
-{
-	if (request->type != MADVISE_RANGE_MULTI)
-		return 0;
-	if (request->count > MADVISE_RANGES_COUNT_MAX)
-		return -EINVAL;
-	if (request->count > MR_RANGES_INLINE) {
-		request->ranges = kvmalloc_array(request->count, sizeof(request->ranges[0]),
-						 GFP_KERNEL_ACCOUNT);
-		if (!request->ranges)
-			return -ENOMEM;
-	}
-	if (in_compat_syscall())
-		return mr_fetch_array_compat(request);
-	return mr_fetch_array_native(request);
-}
-
 static void mr_free_ranges(struct mr_request *request)
 {
 	if (request->ranges != request->inline_ranges)
 		kvfree(request->ranges);
+}
+
+/* The array of MULTI. Whatever the result: mr_free_ranges() when done. */
+static int mr_fetch_ranges(struct mr_request *request)
+{
+	int err;
+
+	if (request->type != MADVISE_RANGE_MULTI)
+		return 0;
+	if (request->count > MADVISE_RANGES_COUNT_MAX + MR_MUTANT(count_unlimited))
+		return -EINVAL;
+	if (request->count > MR_RANGES_INLINE) {
+		request->ranges = kvmalloc_array(request->count - MR_MUTANT(array_one_short),
+						 sizeof(request->ranges[0]), GFP_KERNEL_ACCOUNT);
+		if (!request->ranges)
+			return -ENOMEM;
+	}
+	if (in_compat_syscall())
+		err = mr_fetch_array_compat(request);
+	else
+		err = mr_fetch_array_native(request);
+	if (err && MR_MUTANT(array_freed_twice))
+		mr_free_ranges(request);
+	return err;
 }
 
 #define MR_ADVICE_ROW(name, value, uses) \
@@ -149,16 +162,20 @@ static bool mr_range_good(const struct mr_request *request, const struct mr_rang
 	unsigned int uses = mr_advice_uses(range->advice);
 	unsigned long length = PAGE_ALIGN(range->size);
 
-	if (!valid)
+	if (!valid && !(MR_MUTANT(validation_ignored) &&
+			request->flags & MADVISE_RANGES_IGNORE_ERRORS))
 		return false;
-	if (other_process && !(uses & MADVISE_ADVICE_REMOTE))
+	if (other_process && !(uses & MADVISE_ADVICE_REMOTE) && !MR_MUTANT(remote_any_advice))
 		return false;
 	if (request->type == MADVISE_RANGE_ALL) {
-		if (request->set_default && !(uses & MADVISE_ADVICE_DEFAULT))
+		if (request->set_default && !(uses & MADVISE_ADVICE_DEFAULT) &&
+		    !MR_MUTANT(default_advice_unchecked))
 			return false;
 		return uses & MADVISE_ADVICE_WHOLE;
 	}
 	if (!PAGE_ALIGNED(range->addr) || (range->size && !length))
+		return false;
+	if (!length && MR_MUTANT(empty_range_refused))
 		return false;
 	return range->addr + length >= range->addr;
 }
@@ -172,7 +189,7 @@ static int mr_report(const struct mr_request *request, const struct mr_stats *st
 {
 	int elements = 0, rest;
 
-	if (!request->stats)
+	if (!request->stats || (err && MR_MUTANT(stats_not_written_on_error)))
 		return err;
 	if (in_compat_syscall()) {
 		if (request->per_range)

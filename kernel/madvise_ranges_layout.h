@@ -120,7 +120,7 @@ static int MR_NAME(mr_store_elements)(const struct mr_request *request, unsigned
 	unsigned long done, i, n;
 
 	for (done = 0; done < reached; done += n) {
-		n = min(reached - done, (unsigned long)MR_CHUNK);
+		n = min(reached - done, (unsigned long)MR_CHUNK + MR_MUTANT(chunk_one_short));
 		memset(chunk, 0, sizeof(chunk));
 		for (i = 0; i < n; i++) {
 			const struct mr_range *range = &request->ranges[done + i];
@@ -135,6 +135,8 @@ static int MR_NAME(mr_store_elements)(const struct mr_request *request, unsigned
 			return -EFAULT;
 		to += n * sizeof(chunk[0]);
 	}
+	if (MR_MUTANT(unreached_written) && reached < request->count)
+		return copy_to_user(to, chunk, sizeof(chunk[0])) ? -EFAULT : 0;
 	return 0;
 }
 
@@ -143,7 +145,7 @@ static int MR_NAME(mr_store_stats)(const struct mr_request *request,
 {
 	struct MR_NAME(mr_user_stats) out;
 
-	memset(&out, 0, sizeof(out));
+	memset(&out, MR_MUTANT(padding_leaked) ? (unsigned long)stats >> 8 | 1 : 0, sizeof(out));
 	out.mappings_advised = MR_SATURATE(stats->mappings_advised);
 	out.mappings_skipped = MR_SATURATE(stats->mappings_skipped);
 	out.pages_advised = MR_SATURATE(stats->pages_advised);

@@ -39,7 +39,8 @@ static int mr_lock(struct mr_advisor *advisor)
 	struct madvise_behavior *behavior = &advisor->behavior;
 	struct mm_struct *mm = behavior->mm;
 
-	if (get_lock_mode(behavior) == MADVISE_MMAP_WRITE_LOCK) {
+	if (get_lock_mode(behavior) == MADVISE_MMAP_WRITE_LOCK &&
+	    !MR_MUTANT(write_lock_forgotten)) {
 		if (mmap_write_lock_killable(mm))
 			return -EINTR;
 		behavior->lock_mode = MADVISE_MMAP_WRITE_LOCK;

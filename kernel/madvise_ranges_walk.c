@@ -13,6 +13,7 @@ struct mr_walk {
 	struct mr_stats stats;
 	unsigned long reached;	 /* ranges */
 	unsigned long index;	 /* of the range at hand */
+	unsigned long start;	 /* of the range at hand: its first address */
 	unsigned long nr_advised; /* parts of the range at hand */
 	unsigned long nr_failed;
 };
@@ -29,18 +30,19 @@ static void mr_walk_init(struct mr_walk *walk, struct mr_request *request, struc
 /* Details of an error, ignored or not: those of the first are kept. */
 static void mr_note_error(struct mr_walk *walk, int err, unsigned long address)
 {
-	if (walk->stats.err)
+	if (walk->stats.err && !MR_MUTANT(last_error_wins))
 		return;
 	walk->stats.err = -err;
-	walk->stats.failed_address = address;
+	walk->stats.failed_address = MR_MUTANT(failed_address_of_range) ? walk->start : address;
 	walk->stats.offset = walk->index;
 }
 
 /* A signal, and a fault on user memory, end the call whatever the caller ignores. */
 static bool mr_ignored(const struct mr_walk *walk, int err)
 {
-	return walk->request->flags & MADVISE_RANGES_IGNORE_ERRORS && err != -EINTR &&
-	       err != -EFAULT;
+	if (!(walk->request->flags & MADVISE_RANGES_IGNORE_ERRORS) || err == -EINTR)
+		return false;
+	return err != -EFAULT || MR_MUTANT(fault_ignored);
 }
 
 static void mr_count_advised(struct mr_walk *walk, unsigned long size)
@@ -72,28 +74,41 @@ static int mr_relock(struct mr_walk *walk)
 static int mr_walk_part(struct mr_walk *walk, struct vm_area_struct *vma,
 			struct vm_area_struct *prev, unsigned long start, unsigned long *end)
 {
+	unsigned long whole = vma->vm_end - vma->vm_start;
 	int err = mr_advise(&walk->advisor, vma, prev, start, end);
 
 	if (err == -ERESTARTNOINTR)
 		return err;
+	if (MR_MUTANT(vma_used_after_merge))
+		mr_look_again(walk->mm, vma, start);
 	if (!err) {
 		walk->nr_advised++;
-		mr_count_advised(walk, *end - start);
+		mr_count_advised(walk, MR_MUTANT(pages_of_whole_mapping) ? whole : *end - start);
 		return 0;
 	}
 	walk->nr_failed++;
 	mr_note_error(walk, err, start);
-	if (!mr_ignored(walk, err))
-		return err;
-	mr_count_skipped(walk, *end - start);
-	return 0;
+	if (mr_ignored(walk, err)) {
+		mr_count_skipped(walk, *end - start);
+		if (MR_MUTANT(ignored_error_retried))
+			*end = start;
+		return 0;
+	}
+	if (MR_MUTANT(ending_part_counted))
+		mr_count_skipped(walk, *end - start);
+	return err;
 }
 
 /* A gap begins at an address. 0 to go on behind it, or -ENOMEM to stop. */
 static int mr_meet_gap(struct mr_walk *walk, unsigned long at, bool last)
 {
-	walk->stats.gaps++;
+	if (!last || !MR_MUTANT(gap_at_end_missed))
+		walk->stats.gaps++;
+	if (!last && MR_MUTANT(gap_counted_twice))
+		walk->stats.gaps++;
 	if (!(walk->request->flags & MADVISE_RANGES_STOP_ON_GAP))
+		return 0;
+	if (MR_MUTANT(gap_stop_ignored) && walk->request->flags & MADVISE_RANGES_IGNORE_ERRORS)
 		return 0;
 	mr_note_error(walk, -ENOMEM, at);
 	if (!last)
@@ -120,10 +135,31 @@ static int mr_check_single(struct mr_walk *walk, unsigned long start, unsigned l
 			first_end = vma->vm_end;
 		cond_resched();
 	}
-	if (first_end >= end)
+	if (first_end >= end || MR_MUTANT(single_mapping_touching))
 		return 0;
 	mr_note_error(walk, -EINVAL, first_end);
 	return -EINVAL;
+}
+
+/* Where the walk goes on after a part; a mutant looks at what became of its mapping. */
+static unsigned long mr_behind(struct mr_walk *walk, unsigned long start, unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	if (!MR_MUTANT(merged_neighbour_missed))
+		return end;
+	vma = find_vma(walk->mm, start);
+	return vma ? max(vma->vm_end, end) : end;
+}
+
+/* A place where other tasks may run. */
+static void mr_pause(void)
+{
+	if (MR_MUTANT(sleeps_in_atomic))
+		preempt_disable();
+	cond_resched();
+	if (MR_MUTANT(sleeps_in_atomic))
+		preempt_enable();
 }
 
 /* All mappings and gaps of [start, end): 0, or the error that ends the call. */
@@ -133,10 +169,11 @@ static int mr_walk_span(struct mr_walk *walk, unsigned long start, unsigned long
 	int err;
 
 	while (at < end) {
+		unsigned long failed = walk->nr_failed;
 		struct vm_area_struct *vma, *prev;
 		bool last;
 
-		if (fatal_signal_pending(current)) {
+		if (fatal_signal_pending(current) && !MR_MUTANT(ignored_error_retried)) {
 			mr_note_error(walk, -EINTR, at);
 			return -EINTR;
 		}
@@ -161,8 +198,10 @@ static int mr_walk_span(struct mr_walk *walk, unsigned long start, unsigned long
 		}
 		if (err)
 			return err;
-		at = part_end;
-		cond_resched();
+		if (MR_MUTANT(ignored_error_ends_range) && walk->nr_failed > failed)
+			return 0;
+		at = mr_behind(walk, at, part_end);
+		mr_pause();
 	}
 	return 0;
 }
@@ -187,17 +226,23 @@ static int mr_walk_range(struct mr_walk *walk, struct mr_range *range)
 		return err;
 	}
 	start = mr_untagged(&walk->advisor, range->addr);
+	walk->start = start;
+	if (MR_MUTANT(copy_under_lock))
+		mr_peek(walk->request);
 	if (walk->request->flags & MADVISE_RANGES_SINGLE_MAPPING_ONLY)
 		err = mr_check_single(walk, start, start + length);
 	if (err) {
-		mr_unlock(&walk->advisor);
+		if (!MR_MUTANT(lock_kept_on_error))
+			mr_unlock(&walk->advisor);
 		return mr_ignored(walk, err) ? 0 : err;
 	}
 	err = mr_walk_span(walk, start, start + length, &locked);
 	if (locked)
 		mr_unlock(&walk->advisor);
+	if (err && MR_MUTANT(lock_dropped_twice))
+		mmap_read_unlock(walk->mm);
 	range->success = !err && !walk->nr_failed;
-	range->partial = walk->nr_advised && walk->nr_failed;
+	range->partial = walk->nr_advised && walk->nr_failed && !MR_MUTANT(partial_never);
 	return err;
 }
 
@@ -205,16 +250,21 @@ static int mr_walk_range(struct mr_walk *walk, struct mr_range *range)
 static int mr_walk_ranges(struct mr_walk *walk)
 {
 	struct mr_request *request = walk->request;
-	int err;
+	int err, first = 0;
 
 	for (; walk->index < request->count; walk->index++) {
+		if (MR_MUTANT(array_read_twice))
+			mr_fetch_range_again(request, walk->index);
 		err = mr_walk_range(walk, &request->ranges[walk->index]);
 		walk->reached = walk->index + 1;
-		if (err)
+		if (err && !MR_MUTANT(error_goes_on))
 			return err;
+		first = first ? first : err;
 		cond_resched();
 	}
-	return 0;
+	if (MR_MUTANT(gap_is_enomem) && walk->stats.gaps)
+		return -ENOMEM;
+	return first;
 }
 
 /*
@@ -227,7 +277,8 @@ static void mr_set_default(struct mm_struct *mm, int advice)
 
 	switch (advice) {
 	case MADV_NORMAL:
-		flags &= ~(VM_RAND_READ | VM_SEQ_READ);
+		if (!MR_MUTANT(default_opposite_stays))
+			flags &= ~(VM_RAND_READ | VM_SEQ_READ);
 		break;
 	case MADV_RANDOM:
 		flags = (flags & ~VM_SEQ_READ) | VM_RAND_READ;
@@ -307,9 +358,9 @@ static int mr_walk_all(struct mr_walk *walk)
 		return err;
 	}
 	err = mr_walk_mappings(walk, &locked);
-	if (!err && walk->request->set_default)
+	if ((!err || MR_MUTANT(default_on_failure)) && walk->request->set_default)
 		mr_set_default(walk->mm, advice);
-	if (locked)
+	if (locked && !MR_MUTANT(lock_kept_by_all))
 		mr_unlock(&walk->advisor);
 	return err;
 }

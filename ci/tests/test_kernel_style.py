@@ -25,8 +25,10 @@ def test_there_are_sources() -> None:
 @pytest.mark.skipif(shutil.which("perl") is None, reason="no perl, which checkpatch.pl needs")
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_checkpatch_has_nothing_to_say(path: Path) -> None:
-    checker = str(TREES[-1] / "scripts/checkpatch.pl")
-    command = [checker, "--no-tree", "--strict", "-f", str(path)]
+    command = [str(TREES[-1] / "scripts/checkpatch.pl"), "--no-tree", "--strict"]
+    if path.name == "madvise_ranges_mutants.h":  # tables that are expanded in several ways
+        command.append("--ignore=COMPLEX_MACRO,MACRO_ARG_REUSE")
+    command += ["-f", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=TREES[-1])
     assert done.returncode == 0, done.stdout
     assert "0 errors, 0 warnings, 0 checks" in done.stdout

@@ -91,6 +91,7 @@ static size_t copy_to_user(void *to, const void *from, size_t size)
 
 #include "madvise_abi.h"
 #include "madvise_ranges.h"
+#include "madvise_ranges_mutants.h"
 
 #include "madvise_ranges_abi.c"
 
@@ -123,7 +124,9 @@ int abi_fetch_request(uint64_t ctl, struct view *view)
 	int err;
 
 	memset(&request, 0xd7, sizeof(request)); /* what a stack may hold */
-	err = mr_fetch_request(&request, (const char *)(uintptr_t)ctl);
+	err = mr_fetch_control(&request, (const char *)(uintptr_t)ctl);
+	if (!err)
+		err = mr_fetch_stats(&request);
 	if (err)
 		return err;
 	view->array = (uintptr_t)request.array;
