@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi.errnos import EINVAL
-from conformance.program.places import PAGE, TASK_SIZE
+from conformance.program.kernel_facts import KernelFacts
+from conformance.program.places import PAGE
 from conformance.spec.cite import cite
 
 MASK64: Final = (1 << 64) - 1
@@ -26,9 +27,9 @@ def check_range(start: int, length: int) -> int:
     return 0
 
 
-def access_ok(start: int, length: int) -> bool:
+def access_ok(facts: KernelFacts, start: int, length: int) -> bool:
     """access_ok() on x86-64: the end must not pass the last user address."""
-    return start + length <= TASK_SIZE
+    return start + length <= facts.task_size
 
 
 def as_int(register: int) -> int:

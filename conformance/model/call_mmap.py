@@ -11,7 +11,7 @@ from conformance.model.page_state import unmap_pages
 from conformance.model.process import Process
 from conformance.model.split_merge import merge_new, split
 from conformance.program.mapping import PROT_BITS, Backing, FileSlot, Kind, Mapping, Sharing
-from conformance.program.places import PAGE, TASK_SIZE, page_address
+from conformance.program.places import PAGE, page_address
 from conformance.spec.cite import cite
 
 PROT_FLAGS: Final = {0: 0, 1: f.RD, 3: f.RD | f.WR, 5: f.RD | f.EX}
@@ -45,7 +45,8 @@ def make_file(slot: int, spec: FileSlot, process: Process) -> File:
 
 def munmap(space: AddressSpace, start: int, length: int) -> int:
     """0 or -errno. Source: do_vmi_munmap()."""
-    if start % PAGE or start > TASK_SIZE or length > TASK_SIZE - start or not length:
+    top = space.facts.task_size
+    if start % PAGE or start > top or length > top - start or not length:
         cite("munmap-arguments")
         return -EINVAL
     return -unmap(space, page_of(start), page_of(start) + pages_up(length))

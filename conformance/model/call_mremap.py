@@ -12,7 +12,7 @@ from conformance.model.page_state import HUGE_PAGES, populate
 from conformance.model.process import Process
 from conformance.model.split_merge import can_join, merge_new, split
 from conformance.program.call import Mremap
-from conformance.program.places import PAGE, TASK_SIZE
+from conformance.program.places import PAGE
 from conformance.spec.cite import cite
 
 UFFD: Final = f.UM | f.UW | f.UI
@@ -21,7 +21,7 @@ UFFD: Final = f.UM | f.UW | f.UI
 def mremap(process: Process, call: Mremap) -> int:
     """The new address, or -errno. Source: do_mremap()."""
     old, new = pages_up(call.old_length), pages_up(call.new_length)
-    error = _check_arguments(call, old, new)
+    error = _check_arguments(call, old, new, process.facts.task_size)
     if error:
         cite("mremap-arguments")
         return -error
@@ -46,13 +46,13 @@ def mremap(process: Process, call: Mremap) -> int:
     return _move_to(process, start, old, new, target, call.dont_unmap)
 
 
-def _check_arguments(call: Mremap, old: int, new: int) -> int:
+def _check_arguments(call: Mremap, old: int, new: int, task_size: int) -> int:
     """check_mremap_params()."""
-    if call.start % PAGE or not new or new * PAGE > TASK_SIZE:
+    if call.start % PAGE or not new or new * PAGE > task_size:
         return EINVAL
     if call.target is None:
         return EINVAL if call.dont_unmap else 0
-    if call.target + new * PAGE > TASK_SIZE or call.target % PAGE:
+    if call.target + new * PAGE > task_size or call.target % PAGE:
         return EINVAL
     if call.dont_unmap and old != new:
         return EINVAL

@@ -51,7 +51,7 @@ def _import(process: Process, at: int, count: int) -> list[tuple[int, int]] | in
         cite("process-madvise-count")
         return EINVAL
     out: list[tuple[int, int]] = []
-    if count and not access_ok(at, count * IOVEC_BYTES):
+    if count and not access_ok(process.facts, at, count * IOVEC_BYTES):
         cite("process-madvise-vec-fault")
         return EFAULT
     for i in range(count):
@@ -69,7 +69,7 @@ def _import(process: Process, at: int, count: int) -> list[tuple[int, int]] | in
     total = 0
     for i, (start, length) in enumerate(out):
         checked = min(length, MAX_RW_COUNT) if count == 1 else length
-        if not access_ok(start, checked):
+        if not access_ok(process.facts, start, checked):
             cite("process-madvise-access-ok")
             return EFAULT
         if length > MAX_RW_COUNT - total:

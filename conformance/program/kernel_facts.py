@@ -10,6 +10,8 @@ from enum import Enum
 
 import msgspec
 
+from conformance.program.places import TASK_SIZE
+
 
 class RangesCall(str, Enum):
     """Who answers madvise_ranges()."""
@@ -62,6 +64,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ksm_running: bool = False
     fault_around_pages: int = 16
     max_map_count: int = 65530
+    task_size: int = TASK_SIZE  # first address that is no user's: 5-level page tables raise it
     overcommit: int = 0  # /proc/sys/vm/overcommit_memory
     disk_fs: str = ""  # file system behind backing = "disk"; empty: none
     disk_punch: bool = True  # it can punch holes

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -81,6 +82,25 @@ static void overcommit(struct finding *f, const struct ground *ground)
 {
 	(void)ground;
 	sysctl(f, "/proc/sys/vm/overcommit_memory", 0);
+}
+
+/* A vector is refused when it names kernel memory; nothing is read of what it names. */
+static void task_size(struct finding *f, const struct ground *ground)
+{
+	static const int bits[] = { 47, 56 };
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	(void)ground;
+	for (size_t i = 0; i < sizeof(bits) / sizeof(*bits); i++) {
+		unsigned long end = 1UL << bits[i];
+		struct iovec beyond = { (void *)(end - PAGE), PAGE };
+
+		if (writev(fd, &beyond, 1) < 0 && errno == EFAULT) {
+			found(f, end - PAGE);
+			return;
+		}
+	}
+	unfound(f, (1UL << 47) - PAGE, "no address is refused");
 }
 
 static const struct file_system {
@@ -194,6 +214,7 @@ const struct fact facts_of_machine[] = {
 	{ "ksm_running", FACT_BOOL, ksm_running },
 	{ "max_map_count", FACT_NUMBER, max_map_count },
 	{ "overcommit", FACT_NUMBER, overcommit },
+	{ "task_size", FACT_NUMBER, task_size },
 	{ "disk_fs", FACT_TEXT, disk_fs },
 	{ "disk_punch", FACT_BOOL, disk_punch },
 	{ "noexec", FACT_LIST, noexec },
