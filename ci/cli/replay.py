@@ -19,6 +19,7 @@ from conformance.oracle.verdict import VerdictKind
 from fuzz.engine.replay import Case, Replayed, replay
 
 TIMES_MAX: Final = 10_000
+LOG_LINES_SHOWN: Final = 40  # of a kernel's log: to the end of the first stack
 FILES_SHOWN: Final = 20  # of more, only those are named that something is to be said of
 
 
@@ -110,10 +111,14 @@ def _details(one: Replayed) -> Iterator[str]:
         yield f"expected: {finding.title}"
     elif finding is not None and not one.same and one.known is None:
         yield f"another finding than the file's: {finding.title}"
-    if one.verdict.reason:
+    if one.verdict.reason and not one.verdict.log:
         yield one.verdict.reason
     for difference in one.verdict.differences:
         yield difference.words
+    log = one.verdict.log.splitlines()[1:]  # its title was in the words
+    yield from (f"| {line}" for line in log[:LOG_LINES_SHOWN])
+    if len(log) > LOG_LINES_SHOWN:
+        yield f"| ... {len(log) - LOG_LINES_SHOWN} more lines"
 
 
 def _end(files: _Files, targets: tuple[str, ...], counts: Counter[str]) -> int:

@@ -56,10 +56,12 @@ def command(path: Path, targets: tuple[str, ...] | None, no_run: bool, ascii_onl
     picture = draw(document.program, prediction, outcome, width=width, ascii_only=ascii_only)
     console.print(picture, end="")
     console.print(f"{name}, Linux {release}: {verdict.kind.value}", markup=False)
-    if verdict.reason:
+    if verdict.reason and not verdict.log:
         console.print(f"  {verdict.reason}", markup=False)
     for difference in verdict.differences:
         console.print(f"  {difference.words}", markup=False)
+    for line in verdict.log.splitlines()[1:]:
+        console.print(f"  | {line}", markup=False)
     return exit_codes.CONFORMANT
 
 

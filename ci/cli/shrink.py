@@ -18,7 +18,7 @@ from fuzz.engine.suspects import finding
 from fuzz.findings.atomic_file import write_atomically
 from fuzz.findings.reproducer import reproducer
 from fuzz.triage.examine import still_fails
-from fuzz.triage.shrink import ShrinkBudget, shrink
+from fuzz.triage.shrink import BATCH, ShrinkBudget, shrink
 from fuzz.triage.stability import DEFLAKE_RUNS, Confirmed, confirm
 
 SECONDS: Final = 60.0
@@ -67,9 +67,11 @@ def command(
 
 def _smaller(target: Target, program: Program, seen: Confirmed, seconds: float) -> str:
     """The text of the reproducer."""
-    runs = DEFLAKE_RUNS if seen.flaky else 1
+    crashes = bool(seen.verdict.log)
+    runs = DEFLAKE_RUNS if seen.flaky and not crashes else 1
     ask = still_fails(target, seen.identity, seen.observe, runs)
-    small = shrink(program, ask, ShrinkBudget(EVALUATIONS_MAX, seconds))
+    batch = 1 if crashes else BATCH
+    small = shrink(program, ask, ShrinkBudget(EVALUATIONS_MAX, seconds, batch))
     again = confirm(target, small)
     if again is None or not again.identity.alike(seen.identity):
         click.echo("what is left of it does not show it reliably: kept as it was", err=True)

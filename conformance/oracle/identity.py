@@ -2,7 +2,8 @@
 
 An identity is (surface, advice, kinds of VMA, broken rule, class of difference), written
 "madvise_ranges/DONTNEED/anon/gap-counted/stats.nr_gaps". The ledger names known divergences
-by it, and findings of one identity are one finding.
+by it, and findings of one identity are one finding. What a kernel's log accuses it of is
+"kernel/any/any/kernel-quiet/" and the title of the report.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import msgspec
 
 from conformance.abi.advice import BY_VALUE
 from conformance.oracle.explain import as_int, surface
+from conformance.oracle.kernel_said import FIELD
 from conformance.oracle.rules import advice_at, advised
-from conformance.oracle.verdict import Verdict
+from conformance.oracle.verdict import Difference, Verdict
 from conformance.program import call as c
 from conformance.program.control_struct import ControlBytes
 from conformance.program.mapping import Lock, Mapping, Sharing, Uffd
@@ -50,6 +52,8 @@ def identify(program: Program, verdict: Verdict) -> Identity:
     if not verdict.differences:
         raise ValueError(f"a {verdict.kind.value} verdict has no identity")
     first = verdict.differences[0]
+    if first.field.startswith(FIELD):
+        return _of_the_kernel(first)
     steps = (*program.setup(), *program.steps)
     step = steps[min(first.step, len(steps) - 1)]
     return Identity(
@@ -59,6 +63,12 @@ def identify(program: Program, verdict: Verdict) -> Identity:
         first.requirement or "none",
         first.field,
     )
+
+
+def _of_the_kernel(said: Difference) -> Identity:
+    """One broken invariant of the kernel shows under many calls: the title is all that counts."""
+    title = said.field.removeprefix(FIELD).replace("/", "|")
+    return Identity("kernel", "any", "any", said.requirement, title)
 
 
 def _advice(step: object, page: int) -> str:

@@ -8,6 +8,7 @@ from conformance.model.prediction import Prediction
 from conformance.oracle.compare_effects import compare_snapshot, same_snapshot
 from conformance.oracle.compare_results import compare_peeks, compare_result
 from conformance.oracle.explain import Steps, signal_name
+from conformance.oracle.kernel_said import accused, kernel_difference, kind_of, title_of
 from conformance.oracle.resync import known_until, open_steps, took_alternative
 from conformance.oracle.verdict import CONFORMANT, Difference, Verdict, VerdictKind, conformant
 from conformance.program.outcome import Outcome, Status
@@ -30,6 +31,7 @@ def judge(program: Program, outcome: Outcome, prediction: Prediction) -> Verdict
     """
     if (
         outcome.status is DONE
+        and not outcome.log
         and tuple(prediction.results) == outcome.results
         and tuple(prediction.peeks) == outcome.peeks
         and not prediction.skip
@@ -55,6 +57,8 @@ def _same_snapshots(prediction: Prediction, outcome: Outcome) -> bool:
 
 
 def _judge_slowly(program: Program, outcome: Outcome, prediction: Prediction) -> Verdict:
+    if accused(outcome):
+        return _accused(program, outcome, prediction)
     if prediction.skip:
         return Verdict(VerdictKind.SKIPPED, reason=prediction.skip)
     if outcome.status is Status.NOT_RUN:
@@ -75,6 +79,21 @@ def _judge_slowly(program: Program, outcome: Outcome, prediction: Prediction) ->
     if not differences:
         return _without_difference(steps, outcome, prediction, known, opened)
     return Verdict(_kind(differences), tuple(differences), opened)
+
+
+def _accused(program: Program, outcome: Outcome, prediction: Prediction) -> Verdict:
+    """The kernel's log says that it is broken: nothing that the program saw can excuse that, not
+    even that the program was not to run. What differs besides is told too."""
+    steps = Steps(program)
+    said = kernel_difference(steps, outcome)
+    before: list[Difference] = []
+    opened = 0
+    if not prediction.skip and not _malformed(len(steps.all), outcome, prediction):
+        known = known_until(prediction, outcome)
+        opened = open_steps(prediction, known)
+        before = _first_differences(steps, outcome, prediction, known)
+    kind = kind_of(title_of(outcome.log))
+    return Verdict(kind, (said, *before), opened, said.words, outcome.log)
 
 
 def _without_difference(

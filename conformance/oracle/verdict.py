@@ -13,10 +13,10 @@ class VerdictKind(str, Enum):
 
     CONFORMANT = "conformant"
     DIVERGENCE = "divergence"  # the kernel did what the specification does not allow
-    CRASH = "crash"  # the process died where it must not
-    HANG = "hang"  # the deadline passed inside a step
+    CRASH = "crash"  # the process died where it must not, or the kernel says that it is broken
+    HANG = "hang"  # the deadline passed inside a step, or the kernel hangs
     ABI_MISHANDLING = "abi-mishandling"  # version, reserved bits, layout, bytes it may not write
-    LEAK = "leak"  # bytes came back that the program never had
+    LEAK = "leak"  # bytes came back that the program never had, or kernel memory was lost
     SKIPPED = "skipped"  # the target lacks what the program needs
     HARNESS_ERROR = "harness-error"  # no evidence, or evidence that contradicts itself
 
@@ -57,12 +57,14 @@ class Verdict(msgspec.Struct, frozen=True):
     differences: those of the first step where anything differs, in order of weight; what
     comes after it in the program is not judged. unspecified: steps whose outcome the model
     leaves open or could not follow. reason: for skipped, harness-error, crash and hang.
+    log: what the kernel said of itself, as in Outcome.log.
     """
 
     kind: VerdictKind = VerdictKind.HARNESS_ERROR
     differences: tuple[Difference, ...] = ()
     unspecified: int = 0
     reason: str = ""
+    log: str = ""
 
     @property
     def requirements(self) -> tuple[str, ...]:

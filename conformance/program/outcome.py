@@ -26,6 +26,7 @@ class Status(Enum):
     KILLED = 1  # the process died of a signal inside a step
     HUNG = 2  # the deadline passed inside a step
     NOT_RUN = 3  # the target lacks something the program needs
+    CRASHED = 4  # the kernel itself went down, or was given up, while it ran the program
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -48,13 +49,17 @@ class Outcome(msgspec.Struct, frozen=True):
     """What was observed.
 
     results: one for each step of setup() + steps, in order: the return value, or -errno.
-    A run that was killed or hung has results up to `step`.
+    A run that was killed or hung, or crashed the kernel, has results up to `step`.
     peeks: bytes read back after each call that has structs, in step order: for
     madvise_ranges the control struct, the array, the stats and the per-range stats (those
     that exist), each as (readable bytes, value), and then 8 bytes that are zero when no byte
     of the zone outside the structs changed, else the address of the first changed one.
     outside: for programs with `whole`, the VMAs outside the arena before the first step,
     flat as in Snapshot.vmas.
+    log: what a guest's kernel said of itself while this program ran: the title of the report on
+    the first line, then the report. "" when it said nothing, and always on this machine's own
+    kernel, whose log belongs to others as well. A kernel may say something and go on: then the
+    status is not CRASHED.
     """
 
     status: Status
@@ -65,3 +70,4 @@ class Outcome(msgspec.Struct, frozen=True):
     signal: int = 0
     step: int = 0
     reason: str = ""
+    log: str = ""

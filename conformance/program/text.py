@@ -50,7 +50,7 @@ _QUOTED: Final = re.compile(
 
 class FindingTable(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a reproducer says of the finding it reproduces; every member is text for people
-    but identity, by which findings are told apart."""
+    but identity, by which findings are told apart. log: what the kernel said of itself."""
 
     title: str
     identity: str = ""
@@ -60,6 +60,7 @@ class FindingTable(msgspec.Struct, frozen=True, omit_defaults=True):
     observed: str = ""
     stability: str = ""
     found_on: str = ""
+    log: str = ""
 
 
 class Document(msgspec.Struct, frozen=True):

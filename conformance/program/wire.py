@@ -40,6 +40,7 @@ from conformance.program.program import Program
 MAGIC_PROGRAM: Final = 0x4D56_5047
 MAGIC_OUTCOME: Final = 0x4D56_4F55
 MASK64: Final = (1 << 64) - 1
+_CRASHED: Final = Status.CRASHED.value
 
 
 class Op(IntEnum):
@@ -293,6 +294,8 @@ def decode(data: bytes | memoryview, offset: int = 0) -> tuple[int, Outcome, int
         snapshots.append(Snapshot(what & 0xFFFF, bool(what >> 16 & 1), vmas, pages))
     n_outside = 4 * (counts >> 32)
     outside: tuple[int, ...] = unpack_from(f"<{n_outside}Q", data, at)
+    if state & 0xFF == _CRASHED:  # only who watches the kernel from outside can say so
+        raise ValueError(f"status {state & 0xFF} at byte {offset} of the ring is none of its own")
     outcome = Outcome(
         status=Status(state & 0xFF),
         results=results,

@@ -141,6 +141,10 @@ def changed(outcome: Outcome, change: Change, prediction: Prediction) -> Outcome
             peeks=outcome.peeks[: sum(s < step for s in prediction.peek_steps)],
             snapshots=tuple(s for s in outcome.snapshots if s.step < step),
         )
+    if change.what == "log":
+        return replace(outcome, log=str(change.value))
+    if change.what == "crashed":
+        return replace(outcome, status=Status.CRASHED, step=step, results=outcome.results[:step])
     if change.what == "not-run":
         return Outcome(Status.NOT_RUN, (), reason=str(change.value))
     if change.what == "drop-result":

@@ -208,3 +208,21 @@ def test_an_alternative_word_of_a_page_is_as_good() -> None:
         pages = (word, *last.pages[1:])
         seen = replace(outcome, snapshots=(replace(last, pages=pages),))
         assert (judge(PROGRAM, seen, prediction) is CONFORMANT) == good
+
+
+def test_what_the_kernel_says_counts_even_of_a_program_that_was_not_to_run() -> None:
+    prediction = predict(PROGRAM, FACTS)
+    said = replace(as_predicted(prediction), log="kernel BUG in f\nkernel BUG at mm/f.c:1!")
+    prediction.skip = "no secretmem here"
+    for outcome in (said, Outcome(Status.NOT_RUN, (), log=said.log)):
+        verdict = judge(PROGRAM, outcome, prediction)
+        assert (verdict.kind, verdict.log) == (VerdictKind.CRASH, said.log)
+        assert identify(PROGRAM, verdict).difference == "kernel BUG in f"
+
+
+@pytest.mark.parametrize("step", [0, 1, 99])
+def test_a_crash_in_any_step_even_one_that_is_none_is_a_verdict(step: int) -> None:
+    outcome = Outcome(Status.CRASHED, (), step=step, log="a/b title\nmore")
+    verdict = judge(PROGRAM, outcome, predict(PROGRAM, FACTS))
+    assert verdict.kind is VerdictKind.CRASH
+    assert str(identify(PROGRAM, verdict)) == "kernel/any/any/kernel-quiet/a|b title"

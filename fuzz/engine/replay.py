@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from conformance.oracle.identity import identify
 from conformance.oracle.ledger import Entry, Ledger
 from conformance.oracle.verdict import Verdict
 from conformance.program.program import Program
@@ -17,8 +18,7 @@ from conformance.program.text import FindingTable
 from conformance.target.target import Target
 from fuzz.engine.examine import Examiner
 from fuzz.engine.schedule import BATCH
-from fuzz.triage.examine import FULL_LOOK, examine
-from fuzz.triage.identity import identity_of
+from fuzz.triage.examine import FULL_LOOK, examine_again
 
 FINDING_RUNS: Final = 5  # of a program that must show a finding; see triage.stability
 
@@ -95,11 +95,12 @@ def _finish(
 
 
 def _alone(target: Target, case: Case, ledger: Ledger, runs: int) -> Replayed:
-    verdicts = examine(target, [case.program] * runs, FULL_LOOK)
+    verdicts = examine_again(target, case.program, runs, FULL_LOOK)
+    runs = len(verdicts)
     bad = [verdict for verdict in verdicts if verdict.bad]
     if not bad:
         return Replayed(case, target.name, verdicts[0], 0, runs)
-    identity = str(identity_of(case.program, bad[0]))
+    identity = str(identify(case.program, bad[0]))
     same = case.finding is not None and case.finding.identity == identity
     known = ledger.match(case.program, bad[0], target.facts)
     return Replayed(case, target.name, bad[0], len(bad), runs, known, same)

@@ -31,6 +31,10 @@ from fuzz.triage.stability import DEFLAKE_RUNS, Confirmed, confirm
 SHRINK_BUDGET: Final = ShrinkBudget(evaluations=4000, seconds=5.0)
 SHRINKS_ALIKE_MAX: Final = 3
 SHRINKS_MAX: Final = 40  # of one worker: 200 s at the most, all in all
+# A crash of the kernel: one candidate at a time, so that each step down costs one new guest (some
+# 20 steps: 6 s on uml). Seeing it again and confirming it before and after have cost five.
+CRASH_SHRINK_BUDGET: Final = ShrinkBudget(evaluations=500, seconds=20.0, batch=1)
+CRASH_SHRINKS_MAX: Final = 5  # of one worker: 100 s at the most
 
 
 class _NoEvidence(Exception):
@@ -45,6 +49,7 @@ class Suspects:
         self._options = options
         self._named: dict[tuple[str, str], str] = {}  # target, first identity -> the finding's
         self._shrunk: Counter[tuple[str, str, str]] = Counter()
+        self._crashes_shrunk = 0
         self._hurried = False
 
     def seen(self, news: m.Seen) -> None:
@@ -133,6 +138,12 @@ class Suspects:
         ):
             return program
         self._shrunk[alike] += 1
+        if seen.verdict.log:
+            if self._crashes_shrunk >= CRASH_SHRINKS_MAX:
+                return program
+            self._crashes_shrunk += 1
+            ask = still_fails(target, identity, seen.observe)
+            return shrink(program, ask, CRASH_SHRINK_BUDGET)
         runs = DEFLAKE_RUNS if seen.flaky else 1
         ask = still_fails(target, identity, seen.observe, runs)
         return shrink(program, ask, SHRINK_BUDGET)

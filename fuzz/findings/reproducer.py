@@ -27,6 +27,7 @@ def reproducer(finding: Finding) -> str:
         observed=observed,
         stability=finding.stability,
         found_on=f"{finding.release}, target {finding.target}",
+        log=verdict.log,
     )
     return dumps(finding.program, _comment(finding), table)
 

@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from conformance.program.text import dumps
 from fuzz.findings.atomic_file import write_atomically
 from fuzz.findings.finding import Finding
 from fuzz.findings.reproducer import reproducer
@@ -183,7 +184,7 @@ class Store:
         slug, now = finding.slug, time.time()
         with self._transaction():
             row = self._database.execute(
-                "SELECT text FROM finding WHERE slug = ?", (slug,)
+                "SELECT data FROM finding WHERE slug = ?", (slug,)
             ).fetchone()
             if row is None and self._full():
                 self._database.execute(
@@ -197,7 +198,7 @@ class Store:
                 self._database.execute(
                     "UPDATE finding SET seen = seen + 1, last = ? WHERE slug = ?", (now, slug)
                 )
-                if len(row[0]) <= len(text):
+                if _program_size(row[0]) <= len(dumps(finding.program)):
                     return Kept.AGAIN
             self._insert(finding, slug, text, now)
         self._fileless[slug] = text
@@ -228,6 +229,14 @@ class Store:
         for slug in list(self._fileless):
             write_atomically(self._path(slug), self._fileless[slug].encode())
             del self._fileless[slug]
+
+
+def _program_size(data: bytes) -> int:
+    """Characters of a stored finding's program; 0 when another version of madvet wrote it."""
+    try:
+        return len(dumps(msgspec.msgpack.decode(data, type=Finding).program))
+    except msgspec.MsgspecError:
+        return 0
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from conformance.model.policy import Policy
 from conformance.model.prediction import Prediction
 from conformance.oracle.ledger import Entry, Ledger
 from conformance.oracle.verdict import VerdictKind
-from conformance.program.outcome import Outcome
+from conformance.program.call import MadviseRanges
+from conformance.program.outcome import Outcome, Status
 from conformance.program.program import Program
 from conformance.program.wire import Observe
 from conformance.target.target import AS_USUAL
@@ -25,7 +26,7 @@ from fuzz.engine.statistics import KNOWN, NOT_REPRODUCED, Tally
 from fuzz.engine.suspects import Suspects
 from fuzz.generate.programs import ProgramSource
 from fuzz.tests.model_target import ModelTarget
-from fuzz.triage.examine import FULL_LOOK
+from fuzz.triage.examine import CRASH_RUNS, FULL_LOOK
 
 OPTIONS = CampaignOptions(targets=("model",), seed=1, workers=1, shrink=False)
 BROKEN = "the wires crossed"
@@ -166,3 +167,60 @@ def test_news_of_another_worker_spares_the_work() -> None:
     lane.finish()
     assert list(suspects.settle(lane, lambda: None)) == []
     assert set(lane.take_tally().findings) == {"theirs"}
+
+
+CRASH = "KASAN: slab-use-after-free Read in f\nBUG: KASAN: slab-use-after-free in f+0x1/0x2"
+
+
+class Fragile(Actor):
+    """A kernel that goes down in every call of madvise_ranges(), one boot each time."""
+
+    def __init__(self) -> None:
+        super().__init__(Policy())
+        self.boots = 0
+        self.largest_batch = 0  # among those that crashed, of runs alone
+
+    def run_batch(self, programs: Sequence[Program], observe: Observe = AS_USUAL) -> list[Outcome]:
+        out = []
+        for program, outcome in zip(programs, super().run_batch(programs, observe), strict=True):
+            calls = [i for i, s in enumerate(program.steps) if isinstance(s, MadviseRanges)]
+            if calls:
+                self.boots += 1
+                if observe:
+                    self.largest_batch = max(self.largest_batch, len(programs))
+                step = calls[0] + len(program.setup())
+                outcome = Outcome(Status.CRASHED, outcome.results[:step], step=step, log=CRASH)
+            out.append(outcome)
+        return out
+
+
+def test_a_crash_of_the_kernel_is_confirmed_and_shrunk_with_few_boots() -> None:
+    target = Fragile()
+    suspects = Suspects(msgspec.structs.replace(OPTIONS, shrink=True))
+    lane = Lane(target, suspects.ledger)
+    source = ProgramSource(1)
+    lane.start(0, [source.program(i) for i in range(20)], AS_USUAL)
+    lane.finish()
+    before = target.boots
+    (found,) = suspects.settle(lane, lambda: None)
+    finding = found.finding
+    assert finding.identity == "kernel/any/any/kernel-quiet/KASAN: slab-use-after-free Read in f"
+    assert (finding.verdict.kind, finding.verdict.log) == (VerdictKind.CRASH, CRASH)
+    assert (finding.shown, finding.runs) == (CRASH_RUNS, CRASH_RUNS)
+    assert [type(step) for step in finding.program.steps] == [MadviseRanges]
+    assert target.largest_batch == 1
+    # Each of the 20 suspects once; confirming twice; and one boot for each step down.
+    assert target.boots - before <= before + 2 * CRASH_RUNS + 60
+
+
+def test_a_hang_of_the_kernel_is_not_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fuzz.tests.test_engine_suspects.CRASH", "no output from guest")
+    target = Fragile()
+    suspects = Suspects(msgspec.structs.replace(OPTIONS, shrink=True))
+    lane = Lane(target, suspects.ledger)
+    lane.start(0, [ProgramSource(1).program(i) for i in range(20)], AS_USUAL)
+    lane.finish()
+    before = target.boots
+    (found,) = suspects.settle(lane, lambda: None)
+    assert found.finding.verdict.kind is VerdictKind.HANG
+    assert target.boots - before == before + CRASH_RUNS

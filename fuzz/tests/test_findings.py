@@ -15,7 +15,7 @@ from conformance.program.call import Madvise
 from conformance.program.mapping import Kind, Mapping
 from conformance.program.places import PAGE, page_address
 from conformance.program.program import Program
-from conformance.program.text import loads
+from conformance.program.text import dumps, loads
 from fuzz.findings import atomic_file, store
 from fuzz.findings.finding import Finding
 from fuzz.findings.reproducer import reproducer
@@ -48,6 +48,36 @@ def test_a_reproducer_reads_back_as_the_same_program_and_tells_what_differs() ->
     assert (document.finding.expected, document.finding.observed) == ("zeros", "kept")
     assert "divergence: step 1 madvise: page 0: kernel kept" in document.comment
     assert "seed 7, program 12" in document.comment
+
+
+LOG = 'KASAN: x in f\n[   1.0] BUG: "x" in f\\n\n\tindented\n'
+
+
+def crash(log: str = LOG, pages: int = 1) -> Finding:
+    title = log.partition("\n")[0]
+    said = Difference(0, f"kernel.{title}", title, "says nothing", title, "kernel-quiet")
+    verdict = Verdict(VerdictKind.CRASH, (said,), 0, title, log)
+    identity = f"kernel/any/any/kernel-quiet/{title}"
+    return Finding(identity, verdict, program(pages), 2, 2, "uml", "7.3.4", 7, 12)
+
+
+def test_the_reproducer_of_a_crash_holds_the_log_and_is_stable() -> None:
+    text = reproducer(crash())
+    document = loads(text.encode(), "reproducer")
+    assert document.finding is not None
+    assert document.finding.log == LOG
+    assert dumps(document.program, document.comment, document.finding) == text
+    assert "crash: KASAN: x in f" in document.comment
+    assert "log" not in reproducer(finding()).partition("[finding]")[2]
+
+
+def test_a_longer_log_does_not_make_a_smaller_program_larger(tmp_path: Path) -> None:
+    with Store(tmp_path) as findings:
+        assert findings.keep(crash(pages=30)) is Kept.NEW
+        assert findings.keep(crash(LOG + "more\n" * 100, pages=2)) is Kept.SMALLER
+        assert findings.keep(crash(pages=30)) is Kept.AGAIN
+        (stored,) = findings.findings()
+    assert stored.finding.program == program(2)
 
 
 def test_the_name_of_a_file_holds_nothing_that_a_shell_or_a_file_system_minds() -> None:

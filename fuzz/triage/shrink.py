@@ -18,15 +18,20 @@ from conformance.program.validate import validate
 from fuzz.triage.examine import StillFails
 from fuzz.triage.shrink_passes import PASSES, Pass
 
-BATCH: Final = 64  # candidates asked at once
+BATCH: Final = 64  # candidates asked at once: a batch costs little more than its slowest program
 CANDIDATES_MAX: Final = 512  # of one pass; the rest wait until the pass comes again
 
 
 class ShrinkBudget(msgspec.Struct, frozen=True):
-    """When to stop: programs run, and seconds. What is smallest by then is returned."""
+    """When to stop: programs run, and seconds. What is smallest by then is returned.
+
+    batch: candidates asked at once. 1 is right where a run that shows the bug costs much more
+    than one that does not, as a crash of a guest does: then each step down costs one such run.
+    """
 
     evaluations: int = 4000
     seconds: float = 20.0
+    batch: int = BATCH
 
 
 DEFAULT_BUDGET: Final = ShrinkBudget()
@@ -62,6 +67,7 @@ class _Shrinker:
         self._still_fails = still_fails
         self._valid = valid
         self._left = budget.evaluations
+        self._batch = budget.batch
         self._end = time.monotonic() + budget.seconds
         self._tried: set[str] = {self._key[1]}
 
@@ -78,10 +84,10 @@ class _Shrinker:
     def _step(self, propose: Pass) -> bool:
         """One pass over the best program: was a smaller one found?"""
         candidates = self._smaller(propose(self._best))
-        for first in range(0, len(candidates), BATCH):
+        for first in range(0, len(candidates), self._batch):
             if self._left <= 0 or time.monotonic() >= self._end:
                 return False
-            batch = candidates[first : first + min(BATCH, self._left)]
+            batch = candidates[first : first + min(self._batch, self._left)]
             self._left -= len(batch)
             self._tried.update(key[1] for key, _ in batch)
             answers = self._still_fails([candidate for _, candidate in batch])

@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 
 from conformance.model.policy import DEFAULT_POLICY, Policy
+from conformance.oracle.identity import Identity, identify
 from conformance.oracle.verdict import Verdict
 from conformance.program.program import Program
 from conformance.program.wire import Observe
 from conformance.target.target import Target
-from fuzz.triage.examine import ALONE, FULL_LOOK, examine
-from fuzz.triage.identity import Identity, identity_of
+from fuzz.triage.examine import ALONE, FULL_LOOK, examine_again
 
 # A finding that shows in 4 of 5 runs is seen at least once in 5 with 99.97 %, one that shows in
 # every second run with 97 %, one in ten with 41 %; each is then reported with its k of n.
@@ -42,20 +42,21 @@ def confirm(
     runs: int = DEFLAKE_RUNS,
     policy: Policy = DEFAULT_POLICY,
 ) -> Confirmed | None:
-    """Run a suspect alone, `runs` times with the fullest look; if that shows nothing, as often
+    """Run a suspect alone, `runs` times (fewer if it takes the kernel down: see examine_again())
+    with the fullest look; if that shows nothing, as often
     with the usual one, since looking may itself hide a bug. None: not reproduced, to be
     counted as such. Raises TargetError."""
     for observe in (FULL_LOOK, ALONE):
-        verdicts = examine(target, [program] * runs, observe, policy)
+        verdicts = examine_again(target, program, runs, observe, policy)
         bad = [verdict for verdict in verdicts if verdict.bad]
         if bad:
-            return _most_frequent(program, bad, runs, observe)
+            return _most_frequent(program, bad, len(verdicts), observe)
     return None
 
 
 def _most_frequent(program: Program, bad: list[Verdict], runs: int, observe: Observe) -> Confirmed:
     """Runs may show several bugs: the one seen most often, the first seen among equals."""
-    identities = [identity_of(program, verdict) for verdict in bad]
+    identities = [identify(program, verdict) for verdict in bad]
     (identity, shown), *_ = Counter(identities).most_common(1)
     verdict = bad[identities.index(identity)]
     return Confirmed(identity, verdict, shown, runs, observe)
