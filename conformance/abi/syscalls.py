@@ -1,6 +1,7 @@
-"""System call numbers, for x86-64 and for the generic table (arm64, riscv, loongarch).
+"""System call numbers: x86-64, i386, and the generic table (arm64, riscv, loongarch).
 
-Source: arch/x86/entry/syscalls/syscall_64.tbl and scripts/syscall.tbl of Linux 7.3.
+Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl, and scripts/syscall.tbl, of
+Linux 7.3. I386 holds the calls that a program may make as an ILP32 process makes them.
 madvise_ranges is the project's own number (SPEC section 1).
 """
 
@@ -19,6 +20,12 @@ X86_64: Final[dict[str, int]] = {
     "process_madvise": 440,
     "memfd_secret": 447,
     "mseal": 462,
+    "madvise_ranges": 473,
+}
+I386: Final[dict[str, int]] = {
+    "getpid": 20,
+    "madvise": 219,
+    "process_madvise": 440,
     "madvise_ranges": 473,
 }
 GENERIC: Final[dict[str, int]] = {

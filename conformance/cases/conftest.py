@@ -16,12 +16,13 @@ from conformance.abi import control_v1 as v1
 from conformance.abi.codec import unpack_struct
 from conformance.model.predict import predict
 from conformance.program.call import MadviseRanges, Step
-from conformance.program.control_memory import PER_RANGE_SIZE, pokes_of
+from conformance.program.control_memory import pokes_of
 from conformance.program.kernel_facts import RangesCall
 from conformance.program.mapping import FileSlot, Mapping
 from conformance.program.outcome import Outcome, Snapshot, Status
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
 from conformance.program.program import Program
+from conformance.program.struct_shapes import Shape, shape_of
 from conformance.program.validate import validate
 from conformance.program.wire import Observe
 from conformance.spec import cite
@@ -105,12 +106,17 @@ class Seen(NamedTuple):
 
     def stats(self, step: int) -> dict[str, int]:
         """struct madvise_ranges_stats by member."""
-        return unpack_struct(v1.STATS, self.written(step, "stats"))
+        return unpack_struct(v1.STATS, self.written(step, "stats"), self._shape(step).model)
+
+    def _shape(self, step: int) -> Shape:
+        call = self.program.steps[step]
+        return shape_of(isinstance(call, MadviseRanges) and call.ilp32)
 
     def element(self, step: int, index: int) -> dict[str, int]:
         """One struct madvise_range_stats by member."""
-        data = self.written(step, "per_range")[index * PER_RANGE_SIZE :]
-        return unpack_struct(v1.RANGE_STATS, data)
+        shape = self._shape(step)
+        data = self.written(step, "per_range")[index * shape.per_range_size :]
+        return unpack_struct(v1.RANGE_STATS, data, shape.model)
 
 
 class Arena(NamedTuple):

@@ -12,6 +12,7 @@ from conformance.program.call import Madvise
 from conformance.spec.cite import cite
 
 POISON: Final = (100, 101)
+MASK32: Final = (1 << 32) - 1
 
 
 def madvise(space: AddressSpace, call: Madvise) -> int:
@@ -20,13 +21,18 @@ def madvise(space: AddressSpace, call: Madvise) -> int:
     if advice not in space.facts.advices:
         cite("madvise-advice-invalid")
         return -EINVAL
-    error = check_range(call.start, call.length)
+    start, length = call.start, call.length
+    if call.ilp32:
+        cite("madvise-compat")
+        start &= MASK32
+        length &= MASK32
+    error = check_range(start, length)
     if error:
         return -error
-    if call.length == 0:
+    if length == 0:
         cite("madvise-length-zero")
         return 0
-    return -advise(space, call.start, call.length, advice)
+    return -advise(space, start, length, advice)
 
 
 def advise(space: AddressSpace, start: int, length: int, advice: int) -> int:

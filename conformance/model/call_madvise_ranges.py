@@ -15,15 +15,16 @@ from conformance.model.statistics import Statistics, pack_per_range
 from conformance.model.walk import apply_part
 from conformance.program.kernel_facts import RangesCall
 from conformance.program.places import PAGE
+from conformance.program.struct_shapes import LP64_SHAPE, Shape
 from conformance.spec.cite import cite, last_cited
 
 
-def madvise_ranges(process: Process, ctl_at: int, policy: Policy) -> int:
-    """0 or -errno."""
+def madvise_ranges(process: Process, ctl_at: int, policy: Policy, shape: Shape = LP64_SHAPE) -> int:
+    """0 or -errno. ctl_at: the register; shape: of the caller's structs."""
     if process.facts.ranges_call is RangesCall.ABSENT:
         cite("version-absent")
         return -ENOSYS
-    request = read_request(process, ctl_at, policy)
+    request = read_request(process, ctl_at & shape.mask, policy, shape)
     if isinstance(request, int):
         return -request
     stats = Statistics()
@@ -48,7 +49,9 @@ def madvise_ranges(process: Process, ctl_at: int, policy: Policy) -> int:
             cite("walk-order")
             error = run.range(entry, i)
             report.append(
-                pack_per_range(entry.start, entry.length, entry.advice, run.success, run.partial)
+                pack_per_range(
+                    entry.start, entry.length, entry.advice, run.success, run.partial, shape
+                )
             )
             if error:
                 break
@@ -79,7 +82,7 @@ def _deliver(
                 break
             at += len(element)
     cite("stats-when")
-    if not process.memory.write(request.stats_at, stats.pack(request.per_range_at)):
+    if not process.memory.write(request.stats_at, stats.pack(request.per_range_at, request.shape)):
         fault = True
     if fault:
         cite("stats-fault")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from struct import unpack
 from typing import Final
 
 from conformance.abi.errnos import EFAULT, EINVAL
@@ -12,11 +11,11 @@ from conformance.model.call_madvise import advise
 from conformance.model.process import Process
 from conformance.model.remote_access import check_remote, resolve
 from conformance.program.call import ProcessMadvise
+from conformance.program.struct_shapes import Shape, shape_of
 from conformance.spec.cite import cite
 
 UIO_MAXIOV: Final = 1024
 MAX_RW_COUNT: Final = 0x7FFF_F000  # bytes; INT_MAX rounded down to a page
-IOVEC_BYTES: Final = 16
 
 
 def process_madvise(process: Process, call: ProcessMadvise) -> int:
@@ -27,7 +26,10 @@ def process_madvise(process: Process, call: ProcessMadvise) -> int:
     count = len(call.vec) if call.count is None else call.count
     if count >> 32:
         cite("process-madvise-count-truncated")  # import_iovec() takes an unsigned int
-    vec = _import(process, call.vec_at, count & 0xFFFF_FFFF)
+    shape = shape_of(call.ilp32)
+    if call.ilp32:
+        cite("process-madvise-compat")
+    vec = _import(process, call.vec_at & shape.mask, count & 0xFFFF_FFFF, shape)
     if isinstance(vec, int):
         return -vec
     space = resolve(process, as_int(call.pidfd))
@@ -45,24 +47,26 @@ def process_madvise(process: Process, call: ProcessMadvise) -> int:
     return _vector(space, vec, advice)
 
 
-def _import(process: Process, at: int, count: int) -> list[tuple[int, int]] | int:
-    """import_iovec(): the elements, clamped to MAX_RW_COUNT in all, or a positive errno."""
+def _import(process: Process, at: int, count: int, shape: Shape) -> list[tuple[int, int]] | int:
+    """import_iovec(): the elements, clamped to MAX_RW_COUNT in all, or a positive errno. Of an
+    ILP32 caller: copy_compat_iovec_from_user()."""
     if count > UIO_MAXIOV:
         cite("process-madvise-count")
         return EINVAL
     out: list[tuple[int, int]] = []
-    if count and not access_ok(process.facts, at, count * IOVEC_BYTES):
+    word, size = shape.word, shape.iovec_size
+    if count and not access_ok(process.facts, at, count * size):
         cite("process-madvise-vec-fault")
         return EFAULT
     for i in range(count):
         # The length is read before the base: a fault at the base has mapped the length's page.
-        tail = process.memory.read(at + i * IOVEC_BYTES + 8, 8)
-        head = process.memory.read(at + i * IOVEC_BYTES, 8) if tail is not None else None
+        tail = process.memory.read(at + i * size + word, word)
+        head = process.memory.read(at + i * size, word) if tail is not None else None
         if tail is None or head is None:
             cite("process-madvise-vec-fault")
             return EFAULT
-        start, length = unpack("<QQ", head + tail)
-        if length >> 63:
+        start, length = shape.iovec.unpack(head + tail)
+        if length > shape.mask >> 1:
             cite("process-madvise-negative-length")
             return EINVAL
         out.append((start, length))

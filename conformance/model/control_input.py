@@ -15,14 +15,15 @@ from conformance.model.argument_checks import as_int, check_range
 from conformance.model.policy import Policy
 from conformance.model.process import Process
 from conformance.model.remote_access import check_remote, resolve
-from conformance.program.control_memory import CONTROL_SIZE, RANGE_SIZE, STATS_SIZE
+from conformance.program.struct_shapes import LP64_SHAPE, Shape
 from conformance.spec.cite import cite
 
-_POINTER: Final = 40  # bytes: per_range_stats inside the stats; a test compares with the layout
+_UNION: Final = 8  # bytes from the start of the control struct, on both data models
+_SET_DEFAULT: Final = 12
 
 
 class RangeIn:
-    """One range as read: the 24 bytes' members, advice signed."""
+    """One range as read: the struct's members, advice signed."""
 
     __slots__ = ("start", "length", "advice")
 
@@ -33,13 +34,15 @@ class RangeIn:
 
 
 class Request:
-    """A call whose arguments passed every check up to its ranges."""
+    """A call whose arguments passed every check up to its ranges. shape: of its structs."""
 
-    __slots__ = ("kind", "ranges", "set_default", "stats_at", "per_range_at", "ignore_errors",
-                 "single_mapping", "stop_on_gap", "space", "bad_range")  # fmt: skip
+    __slots__ = ("shape", "kind", "ranges", "set_default", "stats_at", "per_range_at",
+                 "ignore_errors", "single_mapping", "stop_on_gap", "space", "bad_range",
+                 )  # fmt: skip
 
-    def __init__(self, space: AddressSpace) -> None:
+    def __init__(self, space: AddressSpace, shape: Shape) -> None:
         self.space = space
+        self.shape = shape
         self.kind = 0
         self.ranges: list[RangeIn] = []
         self.set_default = False
@@ -51,9 +54,13 @@ class Request:
         self.bad_range = -1  # index of the first range that fails validation, or -1
 
 
-def read_request(process: Process, ctl_at: int, policy: Policy) -> Request | int:
+def read_request(
+    process: Process, ctl_at: int, policy: Policy, shape: Shape = LP64_SHAPE
+) -> Request | int:
     """The request, or the positive errno of a failure before the ranges."""
     memory = process.memory
+    if shape is not LP64_SHAPE:
+        cite("abi-compat")
     raw = memory.read(ctl_at, 4)
     if raw is None:
         cite("version-first")
@@ -61,28 +68,31 @@ def read_request(process: Process, ctl_at: int, policy: Policy) -> Request | int
     if int.from_bytes(raw, "little") != v1.VERSION:
         cite("version-unknown")
         return policy.unknown_version_errno
-    raw = memory.read(ctl_at, CONTROL_SIZE)
+    raw = memory.read(ctl_at, shape.control_size)
     if raw is None:
         cite("validation-order")
         return EFAULT
-    _, kind = unpack("<II", raw[:8])
-    stats_at, pidfd, flags = unpack("<QiI", raw[32:])
-    error = _check_options(kind, flags, raw[12])
+    _, kind = unpack("<II", raw[:_UNION])
+    behind = _UNION + shape.range_size
+    stats_at = int.from_bytes(raw[behind : behind + shape.word], "little")
+    pidfd, flags = unpack("<iI", raw[behind + shape.word :])
+    error = _check_options(kind, flags, raw[_SET_DEFAULT])
     if error:
         return error
-    request = Request(process.space)
+    request = Request(process.space, shape)
     request.kind = kind
     request.stats_at = stats_at
     request.ignore_errors = bool(flags & v1.FLAG_IGNORE_ERRORS)
     request.single_mapping = bool(flags & v1.FLAG_SINGLE_MAPPING_ONLY)
     request.stop_on_gap = bool(flags & v1.FLAG_STOP_ON_GAP)
-    request.set_default = kind == v1.TYPE_ALL and raw[12] == 1
+    request.set_default = kind == v1.TYPE_ALL and raw[_SET_DEFAULT] == 1
     if stats_at:
-        stats = memory.read(stats_at, STATS_SIZE)
+        stats = memory.read(stats_at, shape.stats_size)
         if stats is None:
             cite("validation-order")
             return EFAULT
-        request.per_range_at = int.from_bytes(stats[_POINTER : _POINTER + 8], "little")
+        at = shape.pointer_at
+        request.per_range_at = int.from_bytes(stats[at : at + shape.word], "little")
         if kind == v1.TYPE_ALL and request.per_range_at:
             cite("option-conflicts")
             return EINVAL
@@ -129,28 +139,27 @@ def _find_target(process: Process, request: Request, pidfd: int) -> int:
 def _read_ranges(process: Process, request: Request, raw: bytes, policy: Policy) -> int:
     """Fill request.ranges and request.bad_range: 0 or a positive errno."""
     if request.kind == v1.TYPE_ALL:
-        advice = as_int(int.from_bytes(raw[8:12], "little"))
+        advice = as_int(int.from_bytes(raw[_UNION:_SET_DEFAULT], "little"))
         request.ranges.append(RangeIn(0, 0, advice))
         if not _whole_advice_good(process, request, advice, policy):
             request.bad_range = 0
         return 0
-    array = raw[8:32]
-    count = 1
+    shape = request.shape
+    array = raw[_UNION : _UNION + shape.range_size]
     if request.kind == v1.TYPE_MULTI:
-        at, count = unpack("<QQ", raw[8:24])
+        at, count = shape.iovec.unpack(raw[_UNION : _UNION + shape.iovec_size])
         if count > policy.count_max:
             cite("multi-count")
             return EINVAL
         if count == 0:
             cite("multi-count")
             return 0
-        whole = process.memory.read(at, count * RANGE_SIZE)
+        whole = process.memory.read(at, count * shape.range_size)
         if whole is None:
             cite("validation-order")
             return EFAULT
         array = whole
-    for i in range(count):
-        start, length, advice = unpack("<QQi", array[i * RANGE_SIZE : i * RANGE_SIZE + 20])
+    for start, length, advice in shape.range_in.iter_unpack(array):
         request.ranges.append(RangeIn(start, length, advice))
     for i, entry in enumerate(request.ranges):
         if not _range_good(process, request, entry):

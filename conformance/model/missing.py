@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.program.call import Mmap
-from conformance.program.kernel_facts import KernelFacts
+from conformance.program.call import MadviseRanges, Mmap
+from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.mapping import Backing, Kind, Mapping, Uffd
+from conformance.program.plan import plan_of
 from conformance.program.program import Program
 
 _NOT_EVERYWHERE: Final = frozenset({Kind.DROPPABLE, Kind.SECRETMEM, Kind.HUGETLB, Kind.VVAR})
@@ -33,6 +34,16 @@ def missing_feature(program: Program, facts: KernelFacts) -> str:
             missing = _mapping(step.mapping, facts)
             if missing:
                 return missing
+    return _ilp32(program, facts) if plan_of(program).ilp32 else ""
+
+
+def _ilp32(program: Program, facts: KernelFacts) -> str:
+    if not facts.ilp32_calls:
+        return "int $0x80 for 64-bit processes (CONFIG_IA32_EMULATION)"
+    if facts.ranges_call is RangesCall.SHIM:
+        for step in program.steps:
+            if type(step) is MadviseRanges and step.ilp32:
+                return "madvise_ranges() for ILP32 callers: the shim is a function of LP64"
     return ""
 
 

@@ -28,6 +28,7 @@ from conformance.program.outcome import NOT_PLACED
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
 from conformance.program.plan import plan_of
 from conformance.program.program import Program
+from conformance.program.struct_shapes import shape_of
 from conformance.spec.cite import forget_cited, last_cited
 
 EACH_STEP: Final = 2  # wire.Observe.EACH_STEP
@@ -224,7 +225,8 @@ class _Run:
         pokes = pokes_of(step)
         if self._place(pokes):
             memory.begin_call()
-            result = madvise_ranges(self.process, step.ctl_at, self.policy)
+            shape = shape_of(step.ilp32)
+            result = madvise_ranges(self.process, step.ctl_at, self.policy, shape)
         names = ("per_range", "stats", "array", "ctl")
         peeked: list[tuple[int, int]] = []
         for poke in pokes:

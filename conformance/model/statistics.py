@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from struct import Struct
-from typing import Final
-
-_STATS: Final = Struct("<QQQQQQiIQQ")  # a test compares it with abi.control_v1.STATS
-_PER_RANGE: Final = Struct("<QQiIBBHI")  # a test compares it with abi.control_v1.RANGE_STATS
+from conformance.program.struct_shapes import LP64_SHAPE, Shape
+from conformance.spec.cite import cite
 
 
 class Statistics:
@@ -42,9 +39,10 @@ class Statistics:
             self.failed_address = address
             self.offset = offset
 
-    def pack(self, per_range_at: int) -> bytes:
-        """The 72 bytes, padding zero; the pointer member comes back as it was."""
-        return _STATS.pack(
+    def pack(self, per_range_at: int, shape: Shape = LP64_SHAPE) -> bytes:
+        """The bytes, padding zero; the pointer member comes back as it was. What an ILP32
+        caller's 32 bits do not hold is told as the largest number that they do."""
+        values: tuple[int, ...] = (
             self.mappings_advised,
             self.mappings_skipped,
             self.pages_advised,
@@ -52,12 +50,20 @@ class Statistics:
             self.gaps,
             per_range_at,
             self.err,
-            0,
             self.failed_address,
             self.offset,
         )
+        if shape is not LP64_SHAPE:
+            cite("abi-compat")
+            mask = shape.mask
+            values = tuple([min(value, mask) for value in values])
+        packed: bytes = shape.stats.pack(*values)
+        return packed
 
 
-def pack_per_range(start: int, length: int, advice: int, success: bool, partial: bool) -> bytes:
+def pack_per_range(
+    start: int, length: int, advice: int, success: bool, partial: bool, shape: Shape = LP64_SHAPE
+) -> bytes:
     """struct madvise_range_stats: the input range echoed, and the two verdicts."""
-    return _PER_RANGE.pack(start, length, advice, 0, success, partial, 0, 0)
+    packed: bytes = shape.per_range.pack(start, length, advice, success, partial)
+    return packed

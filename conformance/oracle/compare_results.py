@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from conformance.abi import control_v1 as v1
 from conformance.abi.layout import StructLayout
@@ -12,11 +12,10 @@ from conformance.model.prediction import Prediction
 from conformance.oracle.explain import Steps, address_words, result_class, result_words
 from conformance.oracle.verdict import Difference
 from conformance.program import call as c
-from conformance.program.control_memory import PER_RANGE_SIZE, Poke, pokes_of
+from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX
+from conformance.program.struct_shapes import LP64_SHAPE, Shape, shape_of
 from conformance.spec.cite import cite
-
-LP64: Final = DataModel.LP64
 
 # The rule behind each member of the stats.
 STATS_RULES: Final[dict[str, str]] = {
@@ -63,7 +62,9 @@ def compare_peeks(
     out: list[Difference] = []
     before: list[Poke] = []
     call = steps.all[step]
+    shape = LP64_SHAPE
     if isinstance(call, c.MadviseRanges):
+        shape = shape_of(call.ilp32)
         before = [p for p in pokes_of(call) if p.output or ARENA_BASE <= p.at < ARENA_END_MAX]
     for index in range(first, min(after, len(seen))):
         kernel, model = seen[index], prediction.peeks[index]
@@ -71,7 +72,7 @@ def compare_peeks(
             continue
         name = prediction.peek_names[index]
         poke = before[index - first].data if index - first < len(before) else b""
-        for part in _compare_struct(name, kernel, model, poke):
+        for part in _compare_struct(name, kernel, model, poke, shape):
             field, kernel_words, model_words, detail, rule = part
             words = (
                 f"{steps.words(step)}: {detail}: kernel {kernel_words}, "
@@ -81,28 +82,37 @@ def compare_peeks(
     return out
 
 
+class _Struct(NamedTuple):
+    """A struct as a caller of one data model lays it out."""
+
+    layout: StructLayout
+    model: DataModel
+
+
 # field, kernel, model, the field with its index, rule
 _Part = tuple[str, str, str, str, str]
 
 
-def _compare_struct(name: str, kernel: bytes, model: bytes, before: bytes) -> list[_Part]:
+def _compare_struct(
+    name: str, kernel: bytes, model: bytes, before: bytes, shape: Shape
+) -> list[_Part]:
     if name == "zone":
         return [_zone(kernel, model)]
     if len(kernel) != len(model):
         readable = f"{len(kernel)} bytes readable", f"{len(model)} bytes readable"
         return [(f"{name}.readable", *readable, name, cite("walk-as-madvise"))]
     if name in ("ctl", "array"):
-        return _input(name, kernel, model, before)
+        return _input(name, kernel, model, before, shape.model)
     if name == "stats":
-        return _output(name, v1.STATS, kernel, model, before, name)
+        return _output(name, _Struct(v1.STATS, shape.model), kernel, model, before, name)
     out: list[_Part] = []
-    for at in range(0, len(model), PER_RANGE_SIZE):
-        end = at + PER_RANGE_SIZE
+    element = _Struct(v1.RANGE_STATS, shape.model)
+    size = shape.per_range_size
+    for at in range(0, len(model), size):
+        end = at + size
         if kernel[at:end] != model[at:end]:
-            detail = f"{name}[{at // PER_RANGE_SIZE}]"
-            out += _output(
-                name, v1.RANGE_STATS, kernel[at:end], model[at:end], before[at:end], detail
-            )
+            detail = f"{name}[{at // size}]"
+            out += _output(name, element, kernel[at:end], model[at:end], before[at:end], detail)
     return out
 
 
@@ -115,22 +125,25 @@ def _zone(kernel: bytes, model: bytes) -> _Part:
     return "zone", words[0], words[1], "memory outside the structs", cite("abi-writes-confined")
 
 
-def _input(name: str, kernel: bytes, model: bytes, before: bytes) -> list[_Part]:
+def _input(
+    name: str, kernel: bytes, model: bytes, before: bytes, data_model: DataModel
+) -> list[_Part]:
     """The control struct and the array are the caller's: the call may not write them."""
     rule = "abi-writes-confined" if model == before else "stats-single-fetch"
     first = next(i for i in range(len(model)) if kernel[i] != model[i])
     member = ""
     if name == "ctl":
-        member = _member(v1.CONTROL, first) or "padding"
+        member = _member(_Struct(v1.CONTROL, data_model), first) or "padding"
     else:
-        member = _member(v1.RANGE, first % v1.RANGE.size(LP64)) or "padding"
+        element = _Struct(v1.RANGE, data_model)
+        member = _member(element, first % v1.RANGE.size(data_model)) or "padding"
     detail = f"{name}, byte {first} ({member})"
     values = f"{kernel[first]:#04x}", f"{model[first]:#04x}"
     return [(f"{name}.{member}", *values, detail, cite(rule))]
 
 
 def _output(
-    name: str, layout: StructLayout, kernel: bytes, model: bytes, before: bytes, detail: str
+    name: str, struct: _Struct, kernel: bytes, model: bytes, before: bytes, detail: str
 ) -> list[_Part]:
     """A struct that the call writes: first whether it did, then member by member, then holes."""
     if kernel == before:
@@ -141,7 +154,7 @@ def _output(
         return [(f"{name}.written", "written", "as before the call", detail, cite(rule))]
     out: list[_Part] = []
     covered: set[int] = set()
-    for placed in layout.placed(LP64):
+    for placed in struct.layout.placed(struct.model):
         span = range(placed.offset, placed.offset + placed.size)
         covered.update(span)
         if placed.offset + placed.size > len(model):
@@ -174,9 +187,9 @@ def _padding(
     return [(field, *values, what, cite("abi-writes-confined"))]
 
 
-def _member(layout: StructLayout, offset: int) -> str:
+def _member(struct: _Struct, offset: int) -> str:
     """The first member that covers a byte, or "" for a hole."""
-    for placed in layout.placed(LP64):
+    for placed in struct.layout.placed(struct.model):
         if placed.offset <= offset < placed.offset + placed.size:
             return placed.path
     return ""

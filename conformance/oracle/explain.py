@@ -86,6 +86,8 @@ class Steps:
 def call_words(step: object) -> str:
     """A call with its arguments as the text form writes them."""
     name = surface(step)
+    if isinstance(step, c.Madvise | c.ProcessMadvise | c.MadviseRanges) and step.ilp32:
+        name = f"ILP32 {name}"
     if isinstance(step, c.Madvise):
         return f"{name}({_range(step.start, step.length)}, {advice_name(as_int(step.advice))})"
     if isinstance(step, c.ProcessMadvise):

@@ -21,13 +21,19 @@ from conformance.program.places import (
     ZONE_BASE,
 )
 
+# ilp32, of each of the three calls: it is made as a 32-bit process makes it, by the i386 number
+# through `int $0x80`. The kernel sees the low half of each register, and structs as ILP32 has them.
 
-class Madvise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="madvise"):
+
+class Madvise(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="madvise"
+):
     """madvise(start, length, advice); advice as a signed or unsigned 64-bit register value."""
 
     start: int
     length: int
     advice: int
+    ilp32: bool = False
 
 
 class IoRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +58,7 @@ class ProcessMadvise(
     flags: int = 0
     count: int | None = None
     vec_at: int = ZONE_BASE + ARRAY_OFFSET
+    ilp32: bool = False
 
 
 class MadviseRanges(
@@ -70,6 +77,7 @@ class MadviseRanges(
     stats_at: int = ZONE_BASE + STATS_OFFSET
     per_range_at: int = 0
     stats_fill: int = 0
+    ilp32: bool = False
 
 
 class Mmap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mmap"):

@@ -1,12 +1,10 @@
-"""Which bytes a call's structs put where in memory, before the call is made (LP64)."""
+"""Which bytes a call's structs put where in memory, before the call is made."""
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final, NamedTuple
 
 from conformance.abi import control_v1 as v1
-from conformance.abi.scalars import DataModel
 from conformance.program.call import MadviseRanges, ProcessMadvise
 from conformance.program.control_struct import ControlBytes, ControlFields, Multi, Range, Single
 from conformance.program.places import (
@@ -17,19 +15,14 @@ from conformance.program.places import (
     ZONE_RO_BASE,
     ZONE_RO_END,
 )
+from conformance.program.struct_shapes import LP64_SHAPE, Shape, shape_of
 
-LP64: Final = DataModel.LP64
-CONTROL_SIZE: Final = v1.CONTROL.size(LP64)
-STATS_SIZE: Final = v1.STATS.size(LP64)
-RANGE_SIZE: Final = v1.RANGE.size(LP64)
-PER_RANGE_SIZE: Final = v1.RANGE_STATS.size(LP64)
-MASK64: Final = (1 << 64) - 1
+# Of a 64-bit caller; an ILP32 caller's structs are smaller.
+CONTROL_SIZE: Final[int] = LP64_SHAPE.control_size
+STATS_SIZE: Final[int] = LP64_SHAPE.stats_size
+RANGE_SIZE: Final[int] = LP64_SHAPE.range_size
+PER_RANGE_SIZE: Final[int] = LP64_SHAPE.per_range_size
 MASK32: Final = (1 << 32) - 1
-
-# One C struct in one call of struct.pack; a test compares each with pack_struct().
-_POINTER_AT: Final = v1.STATS.offset("per_range_stats", LP64)
-_IOVEC: Final = Struct("<QQ")
-_RANGE: Final = Struct("<QQII")  # addr, size, advice, padding
 
 
 class Poke(NamedTuple):
@@ -56,21 +49,23 @@ def placeable(at: int, size: int) -> int:
 def pokes_of(step: MadviseRanges | ProcessMadvise) -> tuple[Poke, ...]:
     """What is stored for a call, in the order of storing (a later one overwrites): per-range
     stats, stats, array, control struct. What no memory can hold is cut off."""
+    shape = shape_of(step.ilp32)
     if isinstance(step, ProcessMadvise):
-        array = b"".join([_IOVEC.pack(r.start, r.length) for r in step.vec])
+        pack, mask = shape.iovec.pack, shape.mask
+        array = b"".join([pack(r.start & mask, r.length & mask) for r in step.vec])
         return _cut(((step.vec_at, array, False),))
     control = step.control
     ranges = ranges_of(step)
     per_range = b""
     if step.per_range_at:
         count = 1 if isinstance(control, ControlFields) and not ranges else len(ranges)
-        per_range = bytes([step.stats_fill]) * (PER_RANGE_SIZE * max(1, count))
+        per_range = bytes([step.stats_fill]) * (shape.per_range_size * max(1, count))
     padding = control.padding if isinstance(control, ControlFields) else 0
-    array = b"".join([pack_range(r, padding) for r in ranges])
+    array = b"".join([pack_range(r, padding, shape) for r in ranges])
     return _cut(
         (
             (step.per_range_at, per_range, True),
-            (step.stats_at, _stats_before(step) if step.stats_at else b"", True),
+            (step.stats_at, _stats_before(step, shape) if step.stats_at else b"", True),
             (step.array_at, array, False),
             (step.ctl_at, control_bytes(step), False),
         )
@@ -85,9 +80,15 @@ def ranges_of(step: MadviseRanges) -> tuple[Range, ...]:
     return control.arm.ranges if isinstance(control.arm, Multi) else ()
 
 
-def pack_range(r: Range, padding: int) -> bytes:
-    """struct madvise_range with its 4 padding bytes filled."""
-    return _RANGE.pack(r.start & MASK64, r.length & MASK64, r.advice & MASK32, padding * 0x01010101)
+def pack_range(r: Range, padding: int, shape: Shape = LP64_SHAPE) -> bytes:
+    """struct madvise_range, its padding (4 bytes of LP64, none of ILP32) filled."""
+    mask = shape.mask
+    start, length, advice = r.start & mask, r.length & mask, r.advice & MASK32
+    if shape is LP64_SHAPE:
+        packed: bytes = shape.range_out.pack(start, length, advice, padding * 0x01010101)
+    else:
+        packed = shape.range_out.pack(start, length, advice)
+    return packed
 
 
 def control_bytes(step: MadviseRanges) -> bytes:
@@ -96,17 +97,18 @@ def control_bytes(step: MadviseRanges) -> bytes:
     if isinstance(control, ControlBytes):
         return bytes.fromhex(control.raw)
     arm = control.arm
+    shape = shape_of(step.ilp32)
     if isinstance(arm, Single):
         kind = v1.TYPE_SINGLE
-        union = pack_range(arm.range, control.padding)
+        union = pack_range(arm.range, control.padding, shape)
     elif isinstance(arm, Multi):
         kind = v1.TYPE_MULTI
         count = len(arm.ranges) if arm.count is None else arm.count
-        union = _IOVEC.pack(step.array_at, count & MASK64)
+        union = shape.iovec.pack(step.array_at & shape.mask, count & shape.mask)
     else:
         kind = v1.TYPE_ALL
         union = (arm.advice & MASK32).to_bytes(4, "little") + bytes([arm.set_default])
-    union = union.ljust(RANGE_SIZE, bytes([control.padding]))
+    union = union.ljust(shape.range_size, bytes([control.padding]))
     flags = (
         control.is_remote
         | control.ignore_errors << 1
@@ -121,16 +123,17 @@ def control_bytes(step: MadviseRanges) -> bytes:
         (
             head.to_bytes(8, "little"),
             union,
-            step.stats_at.to_bytes(8, "little"),
+            (step.stats_at & shape.mask).to_bytes(shape.word, "little"),
             tail.to_bytes(8, "little"),
         )
     )
 
 
-def _stats_before(step: MadviseRanges) -> bytes:
+def _stats_before(step: MadviseRanges, shape: Shape) -> bytes:
     fill = bytes([step.stats_fill])
-    pointer = step.per_range_at.to_bytes(8, "little")
-    return fill * _POINTER_AT + pointer + fill * (STATS_SIZE - _POINTER_AT - 8)
+    pointer = (step.per_range_at & shape.mask).to_bytes(shape.word, "little")
+    behind = shape.stats_size - shape.pointer_at - shape.word
+    return fill * shape.pointer_at + pointer + fill * behind
 
 
 def _cut(wanted: tuple[tuple[int, bytes, bool], ...]) -> tuple[Poke, ...]:

@@ -29,6 +29,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advices: tuple[int, ...]  # madvise(0, 0, advice) answers 0
     ranges_call: RangesCall = RangesCall.ABSENT
     has_process_madvise: bool = True
+    ilp32_calls: bool = True  # int $0x80 makes i386 calls, from a 64-bit process too
     self_any_advice: bool = True  # process_madvise() on oneself takes every advice (6.13)
     pidfd_self: bool = True  # PIDFD_SELF sentinels (6.15)
     has_mseal: bool = True

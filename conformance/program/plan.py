@@ -44,9 +44,10 @@ _HUGETLB: Final = Kind.HUGETLB
 
 
 class Plan:
-    """setup: the layout as steps, see Program.setup(). The others: see the methods of Program."""
+    """setup: the layout as steps, see Program.setup(). ilp32: does any step call as an ILP32
+    process does? The others: see the methods of Program."""
 
-    __slots__ = ("program", "setup", "arena_pages", "remote", "isolated")
+    __slots__ = ("program", "setup", "arena_pages", "remote", "isolated", "ilp32")
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -54,6 +55,7 @@ class Plan:
         self.arena_pages = _arena_pages(program)
         self.remote = _remote(program)
         self.isolated = _isolated(program)
+        self.ilp32 = _ilp32(program)
 
 
 class _Memory:
@@ -161,6 +163,20 @@ def _pidfd(step: Step) -> int:
         if type(control) is ControlFields and control.is_remote:
             return control.pidfd
     return -1
+
+
+def _ilp32(program: Program) -> bool:
+    for step in program.steps:
+        if calls_as_ilp32(step):
+            return True
+    return False
+
+
+def calls_as_ilp32(step: Step) -> bool:
+    """Is it one of the three calls, made as a 32-bit process makes it?"""
+    if type(step) is Madvise or type(step) is ProcessMadvise or type(step) is MadviseRanges:
+        return step.ilp32
+    return False
 
 
 def _isolated(program: Program) -> bool:

@@ -9,7 +9,6 @@ let it pass: memory poisoning on a host, and holes punched in memory shared with
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from struct import Struct
 from typing import Final, NamedTuple
 
 from conformance.abi import control_v1 as v1
@@ -18,21 +17,15 @@ from conformance.abi.codec import unpack_struct
 from conformance.program import places as p
 from conformance.program.call import MadviseRanges, ProcessMadvise
 from conformance.program.control_memory import (
-    CONTROL_SIZE,
-    LP64,
     MASK32,
-    MASK64,
-    PER_RANGE_SIZE,
-    RANGE_SIZE,
-    STATS_SIZE,
     Poke,
     pokes_of,
 )
+from conformance.program.struct_shapes import Shape, shape_of
 from conformance.program.text_places import PIDFDS, address_text, length_text
 
 PAGE: Final = p.PAGE
-_IOVEC: Final = Struct("<QQ")  # struct iovec
-_RANGE: Final = Struct("<QQi4x")  # struct madvise_range; a test compares it with the layout
+MASK64: Final = (1 << 64) - 1
 ZONE_RO_WRITE_END: Final = p.ZONE_RO_WRITE_BASE + p.ZONE_RO_PAGES * PAGE
 ARENA: Final = (p.ARENA_BASE, p.ARENA_END_MAX)
 ZONES: Final = ((p.ZONE_BASE, p.ZONE_END), (p.ZONE_RO_BASE, p.ZONE_RO_END))
@@ -153,17 +146,19 @@ def process_madvise_danger(step: ProcessMadvise, whole: bool, guest: bool) -> It
     count &= MASK32  # import_iovec() takes an unsigned int
     if count > v1.COUNT_MAX:
         return  # EINVAL, and the vector is not read
-    size = count * _IOVEC.size
-    yield from _struct_danger("vec_at", step.vec_at, size)
-    seen = CallMemory(pokes_of(step)).read(step.vec_at, size)
+    shape = shape_of(step.ilp32)
+    size = count * shape.iovec_size
+    at = step.vec_at & shape.mask
+    yield from _struct_danger("vec_at", at, size)
+    seen = CallMemory(pokes_of(step)).read(at, size)
     if seen is None:
         return
     if not seen.known:
         yield Danger(
             "count", f"is {count}: in the arena, nobody knows what follows the vector's elements"
         )
-    elements = dict.fromkeys(_IOVEC.iter_unpack(seen.data))  # long ones repeat themselves
-    if any(length >> 63 for _, length in elements):
+    elements = dict.fromkeys(shape.iovec.iter_unpack(seen.data))  # long ones repeat themselves
+    if any(length > shape.mask >> 1 for _, length in elements):
         return  # negative as a ssize_t: EINVAL for the whole call
     for start, length in elements:
         yield from range_danger("vec", start, length, step.advice, whole, guest)
@@ -171,27 +166,28 @@ def process_madvise_danger(step: ProcessMadvise, whole: bool, guest: bool) -> It
 
 def madvise_ranges_danger(step: MadviseRanges, whole: bool, guest: bool) -> Iterator[Danger]:
     """A madvise_ranges() call: where its structs lie, and what their bytes say."""
+    shape = shape_of(step.ilp32)
     for key in ("ctl_at", "array_at", "stats_at", "per_range_at"):
         yield from _struct_danger(key, getattr(step, key), 1)
-    yield from _struct_danger("ctl_at", step.ctl_at, CONTROL_SIZE)
+    ctl_at, size = step.ctl_at & shape.mask, shape.control_size
+    yield from _struct_danger("ctl_at", ctl_at, size)
     memory = CallMemory(pokes_of(step))
-    seen = memory.read(step.ctl_at, CONTROL_SIZE)
+    seen = memory.read(ctl_at, size)
     if seen is None:
         return  # EFAULT
-    version = memory.read(step.ctl_at, 4)
+    version = memory.read(ctl_at, 4)
     if not seen.known:
         if version is None or not version.known or _is_version(version.data):
-            yield Danger(
-                "raw", f"must be {CONTROL_SIZE} bytes in the arena: what follows it is not known"
-            )
+            yield Danger("raw", f"must be {size} bytes in the arena: what follows it is not known")
         return
-    yield from _control_danger(unpack_struct(v1.CONTROL, seen.data), seen, memory, whole, guest)
+    yield from _control_danger(seen, memory, shape, whole, guest)
 
 
 def _control_danger(
-    control: dict[str, int], seen: Seen, memory: CallMemory, whole: bool, guest: bool
+    seen: Seen, memory: CallMemory, shape: Shape, whole: bool, guest: bool
 ) -> Iterator[Danger]:
-    refused = _refused(control, seen.data)
+    control = unpack_struct(v1.CONTROL, seen.data, shape.model)
+    refused = _refused(control, seen.data, shape)
     count = 1
     if control["is_remote"]:
         yield from pidfd_danger(control["pidfd"])
@@ -202,16 +198,17 @@ def _control_danger(
         )  # fmt: skip
     elif control["type"] == v1.TYPE_MULTI:
         count = control["ranges.count"]
-        yield from _array_danger(control["ranges.arr"], count, memory, whole, refused, guest)
+        array = control["ranges.arr"]
+        yield from _array_danger(array, count, memory, shape, whole, refused, guest)
     elif control["type"] == v1.TYPE_ALL:
         yield from _all_danger(control, whole, refused, guest)
     if not refused and control["stats"]:
-        yield from _output_danger(control["stats"], count, memory)
+        yield from _output_danger(control["stats"], count, memory, shape)
 
 
-def _refused(control: dict[str, int], data: bytes) -> bool:
+def _refused(control: dict[str, int], data: bytes, shape: Shape) -> bool:
     """Does validation refuse this control struct, before it looks at ranges? (SPEC 1.2, 1.3)"""
-    last = v1.CONTROL.offset("is_remote", LP64)
+    last = shape.flags_at
     if (
         control["version"] != v1.VERSION
         or control["type"] not in (v1.TYPE_SINGLE, v1.TYPE_MULTI, v1.TYPE_ALL)
@@ -225,11 +222,17 @@ def _refused(control: dict[str, int], data: bytes) -> bool:
 
 
 def _array_danger(
-    array: int, count: int, memory: CallMemory, whole: bool, refused: bool, guest: bool
+    array: int,
+    count: int,
+    memory: CallMemory,
+    shape: Shape,
+    whole: bool,
+    refused: bool,
+    guest: bool,
 ) -> Iterator[Danger]:
     if count > v1.COUNT_MAX:
         return
-    size = count * RANGE_SIZE
+    size = count * shape.range_size
     if not refused:
         yield from _struct_danger("array_at", array, size)
     seen = memory.read(array, size)
@@ -239,7 +242,7 @@ def _array_danger(
         yield Danger(
             "count", f"is {count}: in the arena, nobody knows what follows the array's elements"
         )
-    for start, length, advice in dict.fromkeys(_RANGE.iter_unpack(seen.data)):
+    for start, length, advice in dict.fromkeys(shape.range_in.iter_unpack(seen.data)):
         yield from range_danger("ranges", start, length, advice, whole or refused, guest)
 
 
@@ -267,17 +270,17 @@ def _all_danger(
         )
 
 
-def _output_danger(stats: int, count: int, memory: CallMemory) -> Iterator[Danger]:
-    yield from _struct_danger("stats_at", stats, STATS_SIZE)
-    if memory.read(stats, STATS_SIZE) is None:
+def _output_danger(stats: int, count: int, memory: CallMemory, shape: Shape) -> Iterator[Danger]:
+    yield from _struct_danger("stats_at", stats, shape.stats_size)
+    if memory.read(stats, shape.stats_size) is None:
         return
-    pointer = memory.read(stats + v1.STATS.offset("per_range_stats", LP64), 8)
+    pointer = memory.read(stats + shape.pointer_at, shape.word)
     if pointer is None or not pointer.known:
         yield Danger("raw", "its stats pointer leads to arena bytes that are not known")
         return
-    at = _word(pointer.data, 0)
+    at = int.from_bytes(pointer.data, "little")
     if at:
-        yield from _struct_danger("per_range_at", at, max(1, count) * PER_RANGE_SIZE)
+        yield from _struct_danger("per_range_at", at, max(1, count) * shape.per_range_size)
 
 
 def _struct_danger(key: str, at: int, size: int) -> Iterator[Danger]:
@@ -293,10 +296,6 @@ def _struct_danger(key: str, at: int, size: int) -> Iterator[Danger]:
 
 def _is_version(data: bytes) -> bool:
     return int.from_bytes(data, "little") == v1.VERSION
-
-
-def _word(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 8], "little")
 
 
 def _overlaps(first: int, after: int, areas: Iterable[tuple[int, int]]) -> bool:

@@ -22,11 +22,12 @@ _OPTIONS: Final = ("is_remote", "ignore_errors", "single_mapping_only", "stop_on
 def step_words(step: c.AnyStep) -> str:
     """The step as a call, addresses by place."""
     if isinstance(step, c.Madvise):
-        return f"madvise({_range(step.start, step.length)}, {advice_word(step.advice)})"
+        words = f"madvise({_range(step.start, step.length)}, {advice_word(step.advice)})"
+        return _caller(step) + words
     if isinstance(step, c.ProcessMadvise):
-        return _process_madvise(step)
+        return _caller(step) + _process_madvise(step)
     if isinstance(step, c.MadviseRanges):
-        return f"madvise_ranges({_control(step)})"
+        return f"{_caller(step)}madvise_ranges({_control(step)})"
     if isinstance(step, c.Mmap):
         m = step.mapping
         return f"mmap({_range(m.at, m.pages, pages=True)}, {mapping_words(m)})"
@@ -40,6 +41,10 @@ def step_words(step: c.AnyStep) -> str:
     if isinstance(step, c.Fork):
         return "fork()"
     return _setup_words(step)
+
+
+def _caller(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> str:
+    return "ILP32 " if step.ilp32 else ""
 
 
 def _setup_words(step: c.AnyStep) -> str:

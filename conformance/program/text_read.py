@@ -151,6 +151,7 @@ def _call(name: str, table: Table) -> c.Step:
             table.address("start"),
             table.length("length"),
             table.advice("advice", LONG_LOW, LONG_HIGH),
+            table.boolean("ilp32"),
         )
     if name == "process_madvise":
         return _process_madvise(table)
@@ -191,6 +192,7 @@ def _process_madvise(table: Table) -> c.ProcessMadvise:
         flags=table.integer("flags", 0, SIZE_MAX, 0),
         count=table.integer("count", 0, SIZE_MAX, None),
         vec_at=table.address("vec_at", USUAL_VECTOR.vec_at),
+        ilp32=table.boolean("ilp32"),
     )
 
 
@@ -204,6 +206,7 @@ def _madvise_ranges(table: Table) -> c.MadviseRanges:
         stats_at=table.address("stats_at", USUAL_RANGES.stats_at),
         per_range_at=table.address("per_range_at", USUAL_RANGES.per_range_at),
         stats_fill=table.integer("stats_fill", 0, 255, 0),
+        ilp32=table.boolean("ilp32"),
     )
 
 

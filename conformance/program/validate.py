@@ -25,6 +25,7 @@ from conformance.program.reach import (
     range_danger,
     spanned,
 )
+from conformance.program.struct_shapes import shape_of
 from conformance.program.text_places import address_text, length_text
 from conformance.program.text_read import (
     ELEMENTS_MAX,
@@ -154,7 +155,9 @@ def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
         yield from _register("start", step.start)
         yield from _register("length", step.length)
         yield from _bounds("advice", step.advice, LONG_LOW, LONG_HIGH)
-        yield from range_danger("length", step.start, step.length, step.advice, whole, guest)
+        mask = shape_of(step.ilp32).mask
+        start, length = step.start & mask, step.length & mask
+        yield from range_danger("length", start, length, step.advice, whole, guest)
     elif isinstance(step, c.ProcessMadvise):
         yield from _vector(step) or process_madvise_danger(step, whole, guest)
     elif isinstance(step, c.MadviseRanges):

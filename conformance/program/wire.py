@@ -20,7 +20,7 @@ from enum import IntEnum, IntFlag
 from struct import unpack, unpack_from
 from typing import Final
 
-from conformance.abi.syscalls import X86_64
+from conformance.abi.syscalls import I386, X86_64
 from conformance.program import call as c
 from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.mapping import FILE_KINDS, PROT_BITS, Backing, Kind, Mapping, Sharing
@@ -60,6 +60,7 @@ class Op(IntEnum):
     MAP_SECRET = 12  # address, length, prot, shared; result: the address or -errno
     REMOTE = 13  # no result: starts the second process, a fork of this one
     ZONE_CHECK = 14  # a peek of 8 bytes: 0, or the first changed zone address outside PEEKs
+    SYSCALL32 = 15  # i386 number, five arguments, through int $0x80; result as SYSCALL
 
 
 class Observe(IntFlag):
@@ -104,6 +105,7 @@ _SHARED: Final = Sharing.SHARED
 # The first word of each op of fixed length: opcode and number of words.
 _FILE: Final[int] = Op.FILE | 4 << 8
 _SYSCALL: Final[int] = Op.SYSCALL | 8 << 8
+_SYSCALL32: Final[int] = Op.SYSCALL32 | 7 << 8
 _TOUCH: Final[int] = Op.TOUCH | 4 << 8
 _SNAPSHOT: Final[int] = Op.SNAPSHOT | 1 << 8
 _REMOTE: Final[int] = Op.REMOTE | 1 << 8
@@ -172,7 +174,10 @@ def _encode_step(step: c.AnyStep, serial: int, words: list[int]) -> int:
     elif type(step) is c.TouchPages:
         words.extend((_TOUCH, step.page | step.pages << 32, int(step.write), serial))
     elif type(step) is c.Madvise:
-        _syscall(words, _NR_MADVISE, step.start, step.length, step.advice)
+        if step.ilp32:
+            _syscall32(words, "madvise", step.start, step.length, step.advice)
+        else:
+            _syscall(words, _NR_MADVISE, step.start, step.length, step.advice)
     elif type(step) is c.MadviseRanges:
         return _encode_ranges(step, words)
     elif type(step) is c.ProcessMadvise:
@@ -217,6 +222,14 @@ def _syscall(
     words.extend((_SYSCALL, nr, a, b, c, d, e, f))
 
 
+def _syscall32(
+    words: list[int], name: str, a: int, b: int = 0, c: int = 0, d: int = 0, e: int = 0
+) -> None:
+    """Registers are given whole: that the kernel takes their low halves is its business."""
+    nr = I386[name]
+    words.extend((_SYSCALL32, nr, a & MASK64, b & MASK64, c & MASK64, d & MASK64, e & MASK64))
+
+
 def _encode_mmap(m: Mapping, words: list[int]) -> None:
     kind = m.kind
     start, length = page_address(m.at), m.pages * PAGE
@@ -246,7 +259,10 @@ def _encode_pokes(pokes: tuple[Poke, ...], words: list[int]) -> int:
 def _encode_ranges(step: c.MadviseRanges, words: list[int]) -> int:
     pokes = pokes_of(step)
     ops = _encode_pokes(pokes, words)
-    words.extend((Op.RANGES | 2 << 8, step.ctl_at))
+    if step.ilp32:
+        _syscall32(words, "madvise_ranges", step.ctl_at)
+    else:
+        words.extend((Op.RANGES | 2 << 8, step.ctl_at))
     for poke in pokes:
         if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
             words.extend((_PEEK, poke.at, len(poke.data)))
@@ -258,8 +274,12 @@ def _encode_ranges(step: c.MadviseRanges, words: list[int]) -> int:
 def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
     ops = _encode_pokes(pokes_of(step), words)
     count = len(step.vec) if step.count is None else step.count
-    nr = X86_64["process_madvise"]
-    _syscall(words, nr, step.pidfd, step.vec_at, count, step.advice, step.flags)
+    if step.ilp32:
+        name = "process_madvise"
+        _syscall32(words, name, step.pidfd, step.vec_at, count, step.advice, step.flags)
+    else:
+        nr = X86_64["process_madvise"]
+        _syscall(words, nr, step.pidfd, step.vec_at, count, step.advice, step.flags)
     words.append(_ZONE_CHECK)  # the next call finds the zones poisoned again
     return ops + 2
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from conformance.abi import vm_flags
 from conformance.abi.advice import ADVICES
-from conformance.abi.syscalls import X86_64
+from conformance.abi.syscalls import I386, X86_64
 from conformance.program import content, outcome, places, wire
 
 HEADER_PATH: Final = Path("conformance/target/executor/generated/wire.h")  # from the root
@@ -49,6 +49,7 @@ def header() -> str:
     parts += [f"#define CONTENT_WORD_{i}\t{at}" for i, at in enumerate(content.WORD_OFFSETS)]
     parts += [f"#define CONTENT_WORD_OFFSETS\t{{ {_list(content.WORD_OFFSETS)} }}"]
     parts += _section("System calls of x86-64", {f"NR_{n.upper()}": v for n, v in X86_64.items()})
+    parts += _section("System calls of i386", {f"NR32_{n.upper()}": v for n, v in I386.items()})
     parts += _section("Advices", {f"ADVICE_{a.name}": a.value for a in ADVICES})
     parts += [f"#define ADVICE_VALUES\t{{ {_list(tuple(a.value for a in ADVICES))} }}"]
     parts += _section(

@@ -27,10 +27,10 @@ from conformance.abi import control_v1 as v1
 from conformance.abi import errnos
 from conformance.abi.advice import ADVICES
 from conformance.abi.codec import pack_struct, unpack_struct
+from conformance.abi.scalars import DataModel
 from conformance.abi.vm_flags import BIT
 from conformance.model.prediction import Prediction
 from conformance.program import outcome as o
-from conformance.program.control_memory import LP64
 from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.outcome import Outcome, Snapshot, Status
 from conformance.program.places import PAGE, page_address
@@ -42,7 +42,7 @@ FOLDER = Path(__file__).parent / "bad_outcomes"
 FACTS = KernelFacts(
     release="6.18.44",
     advices=tuple(a.value for a in ADVICES if a.config != "MEMORY_FAILURE"),
-    ranges_call=RangesCall.SHIM,
+    ranges_call=RangesCall.KERNEL,
     disk_fs="ext4",
     has_soft_dirty=True,
     hugetlb_pages_free=8,
@@ -178,7 +178,7 @@ def _peek(outcome: Outcome, change: Change, prediction: Prediction, step: int) -
     elif change.what == "bytes-as-before":
         data[:] = bytes([_number(change.value)]) * len(data)
         if change.struct == "stats":  # the pointer in it is put in place over the fill
-            at = v1.STATS.offset("per_range_stats", LP64)
+            at = v1.STATS.offset("per_range_stats", DataModel.LP64)
             data[at : at + 8] = outcome.peeks[index][at : at + 8]
     elif change.what == "readable":
         del data[_number(change.value) :]
@@ -186,7 +186,7 @@ def _peek(outcome: Outcome, change: Change, prediction: Prediction, step: int) -
         data[:] = _number(change.value).to_bytes(8, "little")
     else:
         layout = {"stats": v1.STATS, "per_range": v1.RANGE_STATS, "ctl": v1.CONTROL}[change.struct]
-        model = LP64
+        model = DataModel.LP64
         size = layout.size(model)
         at = change.element * size
         values = unpack_struct(layout, bytes(data[at : at + size]), model)

@@ -114,15 +114,15 @@ def steps(draw: st.DrawFn, files: list[FileSlot]) -> c.Step:
                     full.offset, full.read_only_fd)
         )  # fmt: skip
     simple: dict[object, st.SearchStrategy[Any]] = {
-        c.Madvise: st.builds(c.Madvise, ADDRESSES, LENGTHS, ADVICE_WORDS),
+        c.Madvise: st.builds(c.Madvise, ADDRESSES, LENGTHS, ADVICE_WORDS, st.booleans()),
         c.ProcessMadvise: st.builds(
             c.ProcessMadvise, ADVICE_WORDS,
             st.lists(st.builds(c.IoRange, ADDRESSES, LENGTHS), max_size=4).map(tuple),
-            PIDFD_NUMBERS, st.just(0) | WORDS, COUNTS, STRUCT_PLACES,
+            PIDFD_NUMBERS, st.just(0) | WORDS, COUNTS, STRUCT_PLACES, st.booleans(),
         ),
         c.MadviseRanges: st.builds(
             c.MadviseRanges, controls(), STRUCT_PLACES, STRUCT_PLACES, STRUCT_PLACES,
-            st.just(0) | STRUCT_PLACES, BYTES,
+            st.just(0) | STRUCT_PLACES, BYTES, st.booleans(),
         ),
         c.Munmap: st.builds(c.Munmap, ADDRESSES, LENGTHS),
         c.Mprotect: st.builds(c.Mprotect, ADDRESSES, LENGTHS, st.sampled_from(Prot)),

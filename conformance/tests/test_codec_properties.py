@@ -22,7 +22,9 @@ from conformance.program.places import (
     ZONE_END,
     ZONE_RO_END,
 )
+from conformance.program.struct_shapes import ILP32_SHAPE, LP64_SHAPE, Shape, shape_of
 
+SHAPES = st.sampled_from([LP64_SHAPE, ILP32_SHAPE])
 WORD = st.integers(0, (1 << 64) - 1)
 INT = st.integers(-(1 << 31), (1 << 31) - 1)
 BYTE = st.integers(0, 255)
@@ -120,15 +122,27 @@ def test_values_are_cut_to_the_width_of_the_member() -> None:
     assert data[20:] == bytes(4)
 
 
-@given(RANGES, BYTE)
-def test_the_fast_form_of_a_range_agrees(each: Range, padding: int) -> None:
+@pytest.mark.parametrize("shape", [LP64_SHAPE, ILP32_SHAPE])
+def test_shapes_have_the_sizes_of_the_layouts(shape: Shape) -> None:
+    for layout, size in (
+        (v1.CONTROL, shape.control_size), (v1.STATS, shape.stats.size),
+        (v1.RANGE, shape.range_out.size), (v1.RANGE, shape.range_in.size),
+        (v1.RANGE_STATS, shape.per_range.size), (v1.RANGES, shape.iovec_size),
+    ):  # fmt: skip
+        assert layout.size(shape.model) == size
+
+
+@given(RANGES, BYTE, SHAPES)
+def test_the_fast_form_of_a_range_agrees(each: Range, padding: int, shape: Shape) -> None:
     values = {"addr": each.start, "size": each.length, "advice": each.advice}
-    assert pack_range(each, padding) == pack_struct(v1.RANGE, values, fill=padding)
+    fast = pack_range(each, padding, shape)
+    assert fast == pack_struct(v1.RANGE, values, shape.model, fill=padding)
 
 
-@given(FIELDS)
-def test_the_fast_form_of_the_control_struct_agrees(control: ControlFields) -> None:
-    call = MadviseRanges(control)
+@given(FIELDS, st.booleans())
+def test_the_fast_form_of_the_control_struct_agrees(control: ControlFields, ilp32: bool) -> None:
+    call = MadviseRanges(control, ilp32=ilp32)
+    model = shape_of(ilp32).model
     arm = control.arm
     values = {"version": control.version, "stats": call.stats_at, "pidfd": control.pidfd}
     if isinstance(arm, Single):
@@ -145,22 +159,23 @@ def test_the_fast_form_of_the_control_struct_agrees(control: ControlFields) -> N
     values["type"] = kind if control.type_value is None else control.type_value
     for name in ("is_remote", "ignore_errors", "single_mapping_only", "stop_on_gap"):
         values[name] = getattr(control, name)
-    expected = bytearray(pack_struct(v1.CONTROL, values, fill=control.padding))
+    expected = bytearray(pack_struct(v1.CONTROL, values, model, fill=control.padding))
     # Reserved bits and bytes are the program's own; the fill must not reach them.
-    flags = v1.CONTROL.offset("is_remote", DataModel.LP64)
+    flags = v1.CONTROL.offset("is_remote", model)
     expected[flags] = expected[flags] & v1.FLAGS_KNOWN | control.flag_byte_extra
     expected[flags + 1 :] = control.tail.to_bytes(3, "little")
     assert control_bytes(call) == bytes(expected)
 
 
-@given(FIELDS, BYTE, st.sampled_from([0, ZONE_BASE + 0x9000]))
+@given(FIELDS, BYTE, st.sampled_from([0, ZONE_BASE + 0x9000]), st.booleans())
 def test_the_stats_before_a_call_hold_the_fill_and_the_pointer(
-    control: ControlFields, fill: int, per_range_at: int
+    control: ControlFields, fill: int, per_range_at: int, ilp32: bool
 ) -> None:
-    call = MadviseRanges(control, stats_fill=fill, per_range_at=per_range_at)
+    call = MadviseRanges(control, stats_fill=fill, per_range_at=per_range_at, ilp32=ilp32)
+    model = shape_of(ilp32).model
     stats = next(poke for poke in pokes_of(call) if poke.at == call.stats_at)
     assert stats.output
-    assert stats.data == pack_struct(v1.STATS, {"per_range_stats": per_range_at}, fill=fill)
+    assert stats.data == pack_struct(v1.STATS, {"per_range_stats": per_range_at}, model, fill)
 
 
 @given(FIELDS, WORD, WORD, WORD, WORD)

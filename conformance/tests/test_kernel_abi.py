@@ -19,6 +19,7 @@ from conformance.model.policy import DEFAULT_POLICY
 from conformance.model.process import Process
 from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.places import PAGE, ZONE_BASE, ZONE_END
+from conformance.program.struct_shapes import ILP32_SHAPE, LP64_SHAPE, Shape
 from conformance.tests.kernel_abi import Fetched, KernelAbi, build
 
 CTL, STATS, ARRAY, ELEMENTS = (ZONE_BASE + at for at in (0x100, 0x400, 0x1000, 0x9000))
@@ -47,8 +48,9 @@ BYTES = st.integers(0, 255)
 
 
 @st.composite
-def controls(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
-    """Control, stats and array bytes, LP64: mostly in order, so that checks behind are reached."""
+def controls(draw: st.DrawFn, shape: Shape) -> tuple[bytes, bytes, bytes]:
+    """Control, stats and array bytes: mostly in order, so that checks behind are reached."""
+    model = shape.model
     kind = draw(st.sampled_from([0, 1, 1, 2, 2, 3]))
     ranges = draw(RANGES)
     members = {
@@ -68,16 +70,20 @@ def controls(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
     else:
         first = ranges[0] if ranges else (0, 0, 0)
         members |= dict(zip(("range.addr", "range.size", "range.advice"), first, strict=True))
-    raw = bytearray(pack_struct(v1.CONTROL, members, fill=draw(st.sampled_from([0, 0, 0x5A]))))
+    fill = draw(st.sampled_from([0, 0, 0x5A]))
+    raw = bytearray(pack_struct(v1.CONTROL, members, model, fill))
+    at = shape.flags_at
     if kind == 2:
         raw[12] = draw(st.sampled_from([0, 0, 1, 1, 2, 255]))
-    raw[44] = (
+    raw[at] = (
         draw(st.sampled_from([0, 0, 2, 6, 8, 14, 16, 255])) & 0xFE
     )  # the target is the model's
-    raw[45:48] = bytes(draw(st.sampled_from([[0, 0, 0]] * 6 + [[1, 0, 0], [0, 0, 128]])))
-    stats = pack_struct(v1.STATS, {"per_range_stats": draw(st.sampled_from([0, 0, ELEMENTS, 7]))})
+    raw[at + 1 :] = bytes(draw(st.sampled_from([[0, 0, 0]] * 6 + [[1, 0, 0], [0, 0, 128]])))
+    pointer = draw(st.sampled_from([0, 0, ELEMENTS, 7]))
+    stats = pack_struct(v1.STATS, {"per_range_stats": pointer}, model)
     array = b"".join(
-        pack_struct(v1.RANGE, {"addr": a, "size": s, "advice": v}, fill=0x5A) for a, s, v in ranges
+        pack_struct(v1.RANGE, {"addr": a, "size": s, "advice": v}, model, 0x5A)
+        for a, s, v in ranges
     )
     return bytes(raw), stats, array
 
@@ -100,11 +106,11 @@ def by_kernel(abi: KernelAbi, ctl: int) -> tuple[object, ...] | int:
     )  # fmt: skip
 
 
-def by_model(structs: dict[int, bytes], ctl: int) -> tuple[object, ...] | int:
+def by_model(structs: dict[int, bytes], ctl: int, shape: Shape) -> tuple[object, ...] | int:
     process = Process(FACTS, 16)
     for at, data in structs.items():
         process.memory.place(at, data)
-    request = read_request(process, ctl, DEFAULT_POLICY)
+    request = read_request(process, ctl, DEFAULT_POLICY, shape)
     if not isinstance(request, Request):
         return request
     flags = (
@@ -119,20 +125,23 @@ def by_model(structs: dict[int, bytes], ctl: int) -> tuple[object, ...] | int:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("shape", [LP64_SHAPE, ILP32_SHAPE], ids=["LP64", "ILP32"])
 @settings(max_examples=800, deadline=None)
-@given(controls(), st.sampled_from([CTL] * 8 + [0, ZONE_END - 47, ZONE_END - 4, ZONE_END - 3]))
+@given(st.data())
 def test_the_kernel_reads_as_the_model_does(
-    abi: KernelAbi, structs: tuple[bytes, bytes, bytes], ctl: int
+    abi: KernelAbi, shape: Shape, data: st.DataObject
 ) -> None:
-    control, stats, array = structs
+    ends = [ZONE_END - cut for cut in (shape.control_size - 1, 4, 3)]
+    ctl = data.draw(st.sampled_from([CTL] * 8 + [0, *ends]))
+    control, stats, array = data.draw(controls(shape))
     placed = {STATS: stats, ARRAY: array}
     if ctl:
         placed[ctl] = control[: ZONE_END - ctl]
-    abi.reset()
-    for at, data in placed.items():
-        abi.place(at, data)
+    abi.reset(compat=shape is ILP32_SHAPE)
+    for at, stored in placed.items():
+        abi.place(at, stored)
     before = abi.memory()
-    assert by_kernel(abi, ctl) == by_model(placed, ctl)
+    assert by_kernel(abi, ctl) == by_model(placed, ctl, shape)
     assert abi.memory() == before
     assert max(abi.reads()) <= 1, "an input was read twice"
 

@@ -73,6 +73,22 @@ WRAPPING_RANGES: Final = (
     (WORD - PAGE, 2 * PAGE),
     (0, WORD - 1),
 )
+# For ILP32 callers, whose registers are cut to 32 bits, in place of those that wrap: nothing is
+# ever mapped between 3 GiB and far above 4 GiB. As iovecs some lengths are negative.
+FAR_RANGES: Final = (
+    (3 << 30, 1 << 31),
+    (3 << 30, (1 << 32) - 1),
+    ((1 << 32) - PAGE, PAGE),
+    ((1 << 32) - PAGE, 2 * PAGE),
+    ((1 << 32) - 1, PAGE),
+)
+# Half a register each that a kernel must not look at.
+CUT_RANGES: Final = (
+    (ARENA_BASE + (1 << 32), PAGE),
+    (ARENA_BASE, (1 << 32) + PAGE),
+    (ARENA_BASE + PAGE + (7 << 40), (1 << 63) + 2 * PAGE),
+    (ARENA_BASE, 1 << 32),
+)
 # (start, length) over everything that a program may own, and a long gap with it.
 BROAD_RANGES: Final = (
     (ARENA_BASE, ARENA_END_MAX - ARENA_BASE),

@@ -10,6 +10,7 @@ from conformance.program.places import (
     FD_PIDFD_REMOTE,
     ZONE_BASE,
 )
+from conformance.program.struct_shapes import shape_of
 from fuzz.generate.boundaries import COUNTS, REMOTE_ADVICES
 from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.layouts import Layout
@@ -18,7 +19,6 @@ from fuzz.generate.ranges import range_for
 from fuzz.generate.swarm import Swarm
 
 ARRAY_USUAL: Final = ZONE_BASE + ARRAY_OFFSET
-IOVEC_BYTES: Final = 16
 VECTOR_SIZES: Final = table(
     (15, 1), (10, 2), (4, 0), (6, 3), (3, 4), (2, 5), (1, 7), (1, 8), (2, 9), (1, 10)
 )  # fmt: skip
@@ -35,8 +35,8 @@ FLAW_ONE_IN: Final = (40, 8, 3)
 def draw_madvise(chooser: Chooser, layout: Layout, swarm: Swarm) -> Madvise:
     """madvise() of one range."""
     advice = chooser.pick(swarm.advices)
-    start, length = range_for(chooser, layout, swarm.ranges, advice)
-    return Madvise(start, length, advice)
+    start, length = range_for(chooser, layout, swarm, advice)
+    return Madvise(start, length, advice, swarm.ilp32)
 
 
 def draw_process_madvise(chooser: Chooser, layout: Layout, swarm: Swarm) -> ProcessMadvise:
@@ -48,8 +48,9 @@ def draw_process_madvise(chooser: Chooser, layout: Layout, swarm: Swarm) -> Proc
         advice = pick(REMOTE_ADVICES)
     size = draw_size(chooser, VECTOR_SIZES)
     vec = _draw_vector(chooser, layout, swarm, advice, size)
+    ilp32 = swarm.ilp32
     if not chooser.chance(1, FLAW_ONE_IN[swarm.hostility]):
-        return ProcessMadvise(advice, vec, pidfd)
+        return ProcessMadvise(advice, vec, pidfd, ilp32=ilp32)
     flags = 0
     count: int | None = None
     at = ARRAY_USUAL
@@ -59,8 +60,9 @@ def draw_process_madvise(chooser: Chooser, layout: Layout, swarm: Swarm) -> Proc
     elif flaw == 1:
         count = draw_count(chooser, size)
     else:
-        at = draw_place(chooser, layout, ARRAY_USUAL, max(1, size) * IOVEC_BYTES)
-    return ProcessMadvise(advice, vec, pidfd, flags, count, at)
+        element = shape_of(ilp32).iovec_size
+        at = draw_place(chooser, layout, ARRAY_USUAL, max(1, size) * element)
+    return ProcessMadvise(advice, vec, pidfd, flags, count, at, ilp32)
 
 
 def draw_size(chooser: Chooser, sizes: tuple[int, ...]) -> int:
@@ -83,7 +85,7 @@ def _draw_vector(
     distinct = 2 if size >= LONG_SIZES[0] else size
     out: list[IoRange] = []
     for _ in range(distinct):
-        start, length = range_for(chooser, layout, swarm.ranges, advice)
+        start, length = range_for(chooser, layout, swarm, advice)
         out.append(IoRange(start, length))
     if distinct < size:
         return (out[0],) * (size - 1) + (out[1],)

@@ -37,6 +37,7 @@ from conformance.program.places import (
     ZONE_RO_BASE,
     ZONE_RO_END,
 )
+from conformance.program.plan import calls_as_ilp32
 from conformance.program.program import Program
 from fuzz.generate.programs import ProgramSource
 
@@ -61,6 +62,7 @@ def census(programs: Iterable[Program]) -> Census:
         _count_layout(out, program)
         for step in program.steps:
             out["step", type(step).__name__] += 1
+            out["step", "as ILP32"] += calls_as_ilp32(step)
             _count_step(out, step)
     return out
 

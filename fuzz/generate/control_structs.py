@@ -73,7 +73,11 @@ def draw_madvise_ranges(
     if chooser.chance(1, 16 if isinstance(arm, All) else 2):
         per_range = PER_RANGE_USUAL
     call = MadviseRanges(
-        control, stats_at=stats, per_range_at=per_range, stats_fill=pick(STATS_FILLS)
+        control,
+        stats_at=stats,
+        per_range_at=per_range,
+        stats_fill=pick(STATS_FILLS),
+        ilp32=swarm.ilp32,
     )
     if chooser.chance(2, FLAW_ONE_IN[swarm.hostility]):
         return with_flaw(chooser, layout, call, control, whole)
@@ -103,5 +107,5 @@ def _draw_arm(chooser: Chooser, layout: Layout, swarm: Swarm, other: bool) -> Si
 
 def _draw_range(chooser: Chooser, layout: Layout, swarm: Swarm, advices: tuple[int, ...]) -> Range:
     advice = chooser.pick(advices)
-    start, length = range_for(chooser, layout, swarm.ranges, advice)
+    start, length = range_for(chooser, layout, swarm, advice)
     return Range(start, length, (advice + INT_SIGN & INT_MASK) - INT_SIGN)

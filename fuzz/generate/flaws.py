@@ -7,16 +7,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from conformance.program.call import PER_RANGE_USUAL, MadviseRanges
-from conformance.program.control_memory import (
-    CONTROL_SIZE,
-    PER_RANGE_SIZE,
-    RANGE_SIZE,
-    STATS_SIZE,
-    ranges_of,
-)
+from conformance.program.control_memory import ranges_of
 from conformance.program.control_struct import ControlFields, Multi
 from conformance.program.places import ARRAY_OFFSET, CTL_OFFSET, STATS_OFFSET, ZONE_BASE
 from conformance.program.reach import madvise_ranges_danger
+from conformance.program.struct_shapes import shape_of
 from fuzz.generate.calls import draw_count
 from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.hostile_bytes import with_bytes
@@ -86,17 +81,18 @@ def _swapped(call: MadviseRanges, control: ControlFields) -> MadviseRanges:
 
 def _misplaced(chooser: Chooser, layout: Layout, call: MadviseRanges, flaw: int) -> MadviseRanges:
     """One struct at an unusual address."""
-    array_size = max(1, len(ranges_of(call))) * RANGE_SIZE
+    shape = shape_of(call.ilp32)
+    array_size = max(1, len(ranges_of(call))) * shape.range_size
     if flaw == CTL_PLACE:
-        return replace(call, ctl_at=draw_place(chooser, layout, CTL_USUAL, CONTROL_SIZE))
+        return replace(call, ctl_at=draw_place(chooser, layout, CTL_USUAL, shape.control_size))
     if flaw == ARRAY_PLACE:
         return replace(call, array_at=draw_place(chooser, layout, ARRAY_USUAL, array_size))
     if flaw == STATS_PLACE:
-        return replace(call, stats_at=draw_place(chooser, layout, STATS_USUAL, STATS_SIZE))
+        return replace(call, stats_at=draw_place(chooser, layout, STATS_USUAL, shape.stats_size))
     return replace(
         call,
         stats_at=STATS_USUAL,
-        per_range_at=draw_place(chooser, layout, PER_RANGE_USUAL, PER_RANGE_SIZE),
+        per_range_at=draw_place(chooser, layout, PER_RANGE_USUAL, shape.per_range_size),
     )
 
 

@@ -15,10 +15,10 @@ from conformance.program.call import MadviseRanges
 from conformance.program.control_memory import CONTROL_SIZE, control_bytes, ranges_of
 from conformance.program.control_struct import ControlBytes, ControlFields
 from conformance.program.places import CTL_OFFSET, PAGE, ZONE_BASE, ZONE_END
+from conformance.program.struct_shapes import shape_of
 from fuzz.generate.chooser import Chooser
 
 SAME, TRUNCATED, LENGTHENED, BAD_HEADER, BAD_TAIL, RANDOM, CONSTANT = range(7)
-FLAGS_AT: Final = 44  # byte of the four options; the reserved bytes follow
 _CONSTANTS: Final = (0x00, 0xFF, 0xA5, 0x01)
 _LENGTHS: Final = (1, 8, 24, 72, PAGE - CONTROL_SIZE)
 # version, type: of both at least one is bad.
@@ -29,10 +29,11 @@ _TAIL_BYTES: Final = (0x10, 0x80, 0xFF, 0x7F, 0xA5)
 def with_bytes(chooser: Chooser, call: MadviseRanges, control: ControlFields) -> MadviseRanges:
     """The call with its control struct as bytes, most of them damaged."""
     raw = control_bytes(call)
+    size, flags_at = len(raw), shape_of(call.ilp32).flags_at
     ranges = ranges_of(call)
     how = chooser.integer(0, 6)
     if how == TRUNCATED:
-        keep = chooser.integer(0, CONTROL_SIZE - 1)
+        keep = chooser.integer(0, size - 1)
         # The rest is poison behind the usual place, and no memory behind the zone.
         at = chooser.pick((ZONE_END - keep, ZONE_BASE + CTL_OFFSET))
         return replace(call, control=ControlBytes(raw[:keep].hex(), ranges), ctl_at=at)
@@ -42,15 +43,15 @@ def with_bytes(chooser: Chooser, call: MadviseRanges, control: ControlFields) ->
         version, kind = chooser.pick(_HEADERS)
         raw = version.to_bytes(4, "little") + kind.to_bytes(4, "little") + raw[8:]
     elif how == BAD_TAIL:
-        at = chooser.integer(FLAGS_AT, CONTROL_SIZE - 1)
+        at = chooser.integer(flags_at, size - 1)
         raw = raw[:at] + bytes([chooser.pick(_TAIL_BYTES)]) + raw[at + 1 :]
     elif how == RANDOM:
-        words = [chooser.integer(0, (1 << 64) - 1) for _ in range(CONTROL_SIZE // 8)]
+        words = [chooser.integer(0, (1 << 64) - 1) for _ in range(size // 8)]
         raw = b"".join([word.to_bytes(8, "little") for word in words])
         if chooser.chance(1, 2):  # past the version, to the reserved bits
-            raw = b"\1\0\0\0" + raw[4:FLAGS_AT] + b"\xff" + raw[FLAGS_AT + 1 :]
+            raw = b"\1\0\0\0" + raw[4:flags_at] + b"\xff" + raw[flags_at + 1 :]
         else:
             raw = b"\xff" + raw[1:]  # never version 1
     elif how == CONSTANT:
-        raw = bytes([chooser.pick(_CONSTANTS)]) * CONTROL_SIZE
+        raw = bytes([chooser.pick(_CONSTANTS)]) * size
     return replace(call, control=ControlBytes(raw.hex(), ranges))

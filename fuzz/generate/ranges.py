@@ -7,7 +7,9 @@ from typing import Final
 from conformance.program.places import ARENA_PAGES_MAX, PAGE, page_address
 from fuzz.generate.boundaries import (
     BROAD_RANGES,
+    CUT_RANGES,
     EDGE_SHIFTS,
+    FAR_RANGES,
     ODD_BYTES,
     POISON,
     POISON_RANGES,
@@ -16,12 +18,14 @@ from fuzz.generate.boundaries import (
 )
 from fuzz.generate.chooser import Chooser
 from fuzz.generate.layouts import Layout, parts_of
+from fuzz.generate.swarm import Swarm
 from fuzz.generate.tables import (
     ALL_OF_LAYOUT,
     BROAD,
     EDGE_PAGE,
     EDGES,
     EMPTY,
+    FAR,
     INSIDE,
     NEIGHBOURS,
     ODD_LENGTH,
@@ -29,6 +33,7 @@ from fuzz.generate.tables import (
     UNALIGNED,
     VOID,
     WHOLE_MAPPING,
+    WRAPPING,
 )
 
 _NO_SHIFT: Final = (0, 0)
@@ -58,10 +63,12 @@ def draw_range(chooser: Chooser, layout: Layout, forms: tuple[int, ...]) -> tupl
         return chooser.pick(BROAD_RANGES)
     if form == VOID:
         return chooser.pick(VOID_RANGES)
-    return chooser.pick(WRAPPING_RANGES)
+    if form == WRAPPING:
+        return chooser.pick(WRAPPING_RANGES)
+    return chooser.pick(FAR_RANGES if form == FAR else CUT_RANGES)
 
 
-def harmless_range(chooser: Chooser, layout: Layout) -> tuple[int, int]:
+def harmless_range(chooser: Chooser, layout: Layout, ilp32: bool) -> tuple[int, int]:
     """A range in which no page can be poisoned: empty, unaligned, or with nothing mapped."""
     which = chooser.integer(0, 3)
     if which == 0:
@@ -70,16 +77,14 @@ def harmless_range(chooser: Chooser, layout: Layout) -> tuple[int, int]:
         return page_address(chooser.pick(layout.edges)) + chooser.pick(ODD_BYTES), PAGE
     if which == 2:
         return chooser.pick(POISON_RANGES)
-    return chooser.pick(WRAPPING_RANGES)
+    return chooser.pick(FAR_RANGES if ilp32 else WRAPPING_RANGES)
 
 
-def range_for(
-    chooser: Chooser, layout: Layout, forms: tuple[int, ...], advice: int
-) -> tuple[int, int]:
+def range_for(chooser: Chooser, layout: Layout, swarm: Swarm, advice: int) -> tuple[int, int]:
     """A range that this advice may be tried on without harm to the machine."""
     if advice in POISON:
-        return harmless_range(chooser, layout)
-    return draw_range(chooser, layout, forms)
+        return harmless_range(chooser, layout, swarm.ilp32)
+    return draw_range(chooser, layout, swarm.ranges)
 
 
 def page_range(chooser: Chooser, layout: Layout, form: int) -> tuple[int, int]:

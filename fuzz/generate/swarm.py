@@ -22,6 +22,7 @@ from fuzz.generate.tables import (
     RANGES_ANY,
     RANGES_CLEAN,
     RANGES_HOSTILE,
+    RANGES_ILP32,
     TEMPLATES,
     Extra,
     Template,
@@ -38,6 +39,8 @@ _HOSTILITY: Final = table((4, CLEAN), (4, MIXED), (2, HOSTILE))
 _EXTRAS: Final = table((6, EXTRAS_NONE), (3, EXTRAS_SOME), (1, EXTRAS_MANY))
 _PIDFDS: Final = table((5, PIDFDS_SELF), (1, PIDFDS_ANY))
 _RANGES: Final = (RANGES_CLEAN, RANGES_ANY, RANGES_HOSTILE)
+# Few: what they prove beyond other programs lies in how arguments and structs are read.
+ILP32_ONE_IN: Final = 24
 _TWINS: Final = (2, 4, 6, 1)  # of 8 mappings, how many repeat the one before
 
 
@@ -45,11 +48,13 @@ class Swarm:
     """The tables that one program draws from.
 
     hostility: CLEAN programs make few mistakes in their arguments, HOSTILE ones many.
-    twins: of 8 mappings, how many are like the one before them.
+    twins: of 8 mappings, how many are like the one before them. ilp32: calls are made as a 32-bit
+    process makes them.
     """
 
     __slots__ = (
         "templates", "extras", "advices", "steps", "ranges", "pidfds", "hostility", "twins",
+        "ilp32",
     )  # fmt: skip
 
     def __init__(self, chooser: Chooser, options: GenerateOptions) -> None:
@@ -61,8 +66,9 @@ class Swarm:
         advices = clean_advice_table if self.hostility == CLEAN else advice_table
         self.advices: tuple[int, ...] = palette(chooser, advices(options.advices))
         self.steps: tuple[int, ...] = palette(chooser, step_table(options.surfaces))
-        self.ranges: tuple[int, ...] = _RANGES[self.hostility]
         self.pidfds: tuple[int, ...] = pick(_PIDFDS)
+        self.ilp32: bool = chooser.chance(1, ILP32_ONE_IN)
+        self.ranges: tuple[int, ...] = RANGES_ILP32 if self.ilp32 else _RANGES[self.hostility]
 
 
 def palette(chooser: Chooser, full: tuple[T, ...]) -> tuple[T, ...]:

@@ -126,8 +126,8 @@ STEP_COUNTS: Final = table((3, 1), (5, 2), (6, 3), (4, 4), (2, 5), (1, 6), (1, 7
 # Forms of a range; ranges.py says what each is.
 (
     WHOLE_MAPPING, INSIDE, EDGES, SHIFTED, NEIGHBOURS, EDGE_PAGE, ALL_OF_LAYOUT,
-    EMPTY, ODD_LENGTH, UNALIGNED, BROAD, VOID, WRAPPING,
-) = range(13)  # fmt: skip
+    EMPTY, ODD_LENGTH, UNALIGNED, BROAD, VOID, WRAPPING, FAR, CUT,
+) = range(15)  # fmt: skip
 RANGES_CLEAN: Final = table(
     (4, WHOLE_MAPPING), (4, INSIDE), (4, EDGES), (4, SHIFTED), (4, NEIGHBOURS), (2, EDGE_PAGE),
     (2, ALL_OF_LAYOUT), (1, ODD_LENGTH),
@@ -135,7 +135,11 @@ RANGES_CLEAN: Final = table(
 RANGES_ANY: Final = RANGES_CLEAN + table(
     (2, EMPTY), (1, ODD_LENGTH), (1, UNALIGNED), (1, BROAD), (1, VOID), (1, WRAPPING)
 )
-RANGES_HOSTILE: Final = tuple(range(13)) + (EMPTY, UNALIGNED, VOID)
+RANGES_HOSTILE: Final = tuple(range(WRAPPING + 1)) + (EMPTY, UNALIGNED, VOID)
+# In programs of ILP32 callers nothing wraps, but much of a register is not looked at.
+RANGES_ILP32: Final = RANGES_CLEAN + table(
+    (2, EMPTY), (1, ODD_LENGTH), (1, UNALIGNED), (1, BROAD), (1, VOID), (2, FAR), (2, CUT)
+)
 
 # Kinds of step; calls of the three surfaces first.
 (

@@ -255,13 +255,13 @@ def stats_only_on_success(deliver: Rule) -> Rule:
 
 def partial_unset(pack_per_range: Rule) -> Rule:
     """A member is not filled in."""
-    return lambda start, length, advice, success, partial: pack_per_range(
-        start, length, advice, success, False
+    return lambda start, length, advice, success, partial, shape: pack_per_range(
+        start, length, advice, success, False, shape
     )
 
 
 def success_always(pack_per_range: Rule) -> Rule:
     """Reached is taken for succeeded."""
-    return lambda start, length, advice, success, partial: pack_per_range(
-        start, length, advice, True, partial
+    return lambda start, length, advice, success, partial, shape: pack_per_range(
+        start, length, advice, True, partial, shape
     )

@@ -24,8 +24,8 @@ from fuzz.generate.boundaries import INVALID_ADVICES, REGISTER_ADVICES
 from fuzz.generate.census import Census, census, count_form, place_form, range_form, render
 from fuzz.generate.programs import ProgramSource
 
-PROGRAMS = 20_000
-# A campaign makes a million programs: what is seen ten times here is tried 500 times there.
+PROGRAMS = 30_000
+# A campaign makes a million programs: what is seen ten times here is tried 300 times there.
 OFTEN = 10
 RARELY = 1
 Rows = dict[str, tuple[str, ...]]
@@ -69,7 +69,7 @@ EXPECTED: Rows = {
     ),
     "step": (
         *(call.__name__ for call in SURFACES.values()),
-        "Mmap", "Munmap", "Mprotect", "Mremap", "TouchPages", "Fork",
+        "Mmap", "Munmap", "Mprotect", "Mremap", "TouchPages", "Fork", "as ILP32",
     ),
     "mremap": tuple(
         f"{how}, {change}"

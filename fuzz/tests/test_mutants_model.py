@@ -21,7 +21,7 @@ from fuzz.mutants.model_mutants import (
 )
 from fuzz.tests.model_target import FACTS
 
-PROGRAMS = 12_000
+PROGRAMS = 40_000  # one in a hundred is of a whole process
 SURFACES = {
     HOST: FACTS.__class__(
         **{

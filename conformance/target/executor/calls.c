@@ -21,6 +21,7 @@
 
 static int uffd HOT_DATA = -1; /* one for each program, so that neighbours can merge */
 static u64 vvar_start, vvar_bytes;
+static bool ilp32 HOT_DATA;
 
 /* After a program. Its mappings are gone already. */
 HOT void calls_end(void)
@@ -35,12 +36,21 @@ HOT void calls_end(void)
  * refused unless asked for. A length of 0 does nothing and is how kernels are
  * asked whether they know the advice; one that does not know it cannot be hurt.
  */
-HOT bool call_poisons(const u64 *word)
+static HOT bool poisons(const struct op *op)
 {
 	static int known = -1;
-	bool local = word[0] == NR_MADVISE && word[2];
-	bool remote = word[0] == NR_PROCESS_MADVISE;
-	int advice = remote ? word[4] : word[3];
+	const u64 *word = op->word;
+	bool local, remote;
+	int advice;
+
+	if (op->code == OP_SYSCALL) {
+		local = word[0] == NR_MADVISE && word[2];
+		remote = word[0] == NR_PROCESS_MADVISE;
+	} else {
+		local = word[0] == NR32_MADVISE && (u32)word[2];
+		remote = word[0] == NR32_PROCESS_MADVISE;
+	}
+	advice = remote ? word[4] : word[3];
 
 	if ((!local && !remote) || options.poison || advice < MADV_POISON_FIRST ||
 	    advice > MADV_POISON_LAST)
@@ -51,6 +61,19 @@ HOT bool call_poisons(const u64 *word)
 	return known;
 }
 
+/* May this op be tried at all, here? */
+HOT bool call_possible(const struct op *op)
+{
+	switch (op->code) {
+	case OP_SYSCALL:
+		return !poisons(op);
+	case OP_SYSCALL32:
+		return ilp32 && !poisons(op);
+	default:
+		return true;
+	}
+}
+
 HOT s64 call_syscall(const u64 *word)
 {
 	if (word[0] == NR_MMAP)
@@ -58,6 +81,33 @@ HOT s64 call_syscall(const u64 *word)
 	else if (word[0] == NR_FCNTL)
 		files_sealed(word[1]);
 	return sys(word[0], word[1], word[2], word[3], word[4], word[5], word[6]);
+}
+
+s64 call_syscall32(const u64 *word)
+{
+	return sys32(word[0], word[1], word[2], word[3], word[4], word[5]);
+}
+
+/*
+ * Does int $0x80 make calls of i386? Where it does not it may end the process, or make calls of
+ * x86-64 (UML), so a child asks for its own number: as i386 has it, a harmless call of either.
+ */
+bool ilp32_works(void)
+{
+	pid_t pid = sys(SYS_fork);
+	long self;
+	int status;
+
+	if (!pid) {
+		self = sys(SYS_getpid);
+		sys(SYS_exit_group, sys32(NR32_GETPID, 0, 0, 0, 0, 0) != self);
+	}
+	return pid > 0 && sys(SYS_wait4, pid, &status, 0, NULL) == pid && !status;
+}
+
+void ilp32_find(void)
+{
+	ilp32 = ilp32_works();
 }
 
 s64 call_ranges(u64 ctl)

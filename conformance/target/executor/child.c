@@ -78,7 +78,9 @@ static inline __attribute__((always_inline)) void run_call(const struct op *op)
 
 	zone_open();
 	if (!not_placed)
-		result = op->code == OP_RANGES ? call_ranges(op->word[0]) : call_syscall(op->word);
+		result = op->code == OP_SYSCALL ? call_syscall(op->word) :
+			 op->code == OP_RANGES	? call_ranges(op->word[0]) :
+						  call_syscall32(op->word);
 	zone_close();
 	not_placed = false;
 	record_result(result);
@@ -90,6 +92,7 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 
 	switch (op->code) {
 	case OP_SYSCALL:
+	case OP_SYSCALL32:
 	case OP_RANGES:
 		run_call(op);
 		break;
@@ -149,10 +152,10 @@ static HOT u32 run_program(const struct program *program)
 	for (u32 i = 0; i < program->n_ops && !record->unable; i++, at += op.words) {
 		op = op_at(at);
 		record->tick++;
-		if (op.code == OP_SYSCALL && call_poisons(op.word))
-			record->unable = true;
-		else
+		if (call_possible(&op))
 			run_op(program, &op, i + 1 == program->n_ops);
+		else
+			record->unable = true;
 	}
 	remote_finish();
 	return 0;

@@ -19,6 +19,7 @@ static const u32 op_words[] = {
 	[OP_MAP_SECRET] = 5,
 	[OP_REMOTE] = 1,
 	[OP_ZONE_CHECK] = 1,
+	[OP_SYSCALL32] = 7,
 };
 
 static bool inside(u64 start, u64 bytes, u64 low, u64 high)
@@ -66,6 +67,7 @@ static bool gives_result(u32 code)
 {
 	switch (code) {
 	case OP_SYSCALL:
+	case OP_SYSCALL32:
 	case OP_RANGES:
 	case OP_TOUCH:
 	case OP_FORK:

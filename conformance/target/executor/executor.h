@@ -140,12 +140,15 @@ _Noreturn void child_fail(const char *what, long err);
 
 void calls_end(void);
 s64 call_syscall(const u64 *word);
+s64 call_syscall32(const u64 *word);
 s64 call_ranges(u64 ctl);
 s64 call_uffd(u64 start, u64 length, bool wp);
 s64 call_clear_soft_dirty(void);
 s64 call_move_vvar(u64 address);
 s64 call_map_secret(u64 start, u64 length, u64 prot, bool shared);
-bool call_poisons(const u64 *word);
+bool call_possible(const struct op *op);
+bool ilp32_works(void);
+void ilp32_find(void);
 void vvar_find(void);
 
 /* zone.c: memory for control structs */

@@ -74,6 +74,12 @@ static void pidfd_self(struct finding *f, const struct ground *ground)
 	found(f, call_process_madvise(PIDFD_SELF_THREAD, page, PAGE, ADVICE_WILLNEED) == PAGE);
 }
 
+static void ilp32_calls(struct finding *f, const struct ground *ground)
+{
+	(void)ground;
+	found(f, ilp32_works());
+}
+
 static void has_mseal(struct finding *f, const struct ground *ground)
 {
 	char *page = map_anon(window(1), 1, PROT_READ);
@@ -156,6 +162,7 @@ const struct fact facts_of_calls[] = {
 	{ "advices", FACT_LIST, advices },
 	{ "ranges_call", FACT_TEXT, ranges_call },
 	{ "has_process_madvise", FACT_BOOL, has_process_madvise },
+	{ "ilp32_calls", FACT_BOOL, ilp32_calls },
 	{ "self_any_advice", FACT_BOOL, self_any_advice },
 	{ "pidfd_self", FACT_BOOL, pidfd_self },
 	{ "has_mseal", FACT_BOOL, has_mseal },

@@ -119,6 +119,7 @@ static void prepare(void)
 	fault_init();
 	vmas_init();
 	vvar_find();
+	ilp32_find();
 	remote_create();
 	files_create();
 	child_open_proc();

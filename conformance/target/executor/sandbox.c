@@ -216,6 +216,8 @@ static bool run_call(const struct op *op, s64 *result)
 	*result = NOT_PLACED;
 	if (!not_placed && op->code == OP_SYSCALL)
 		ok = trace_syscall(&victim, op->word, result);
+	else if (!not_placed && op->code == OP_SYSCALL32)
+		ok = trace_syscall32(&victim, op->word, result);
 	else if (!not_placed && options.shim)
 		ok = run_function(op, result);
 	else if (!not_placed)
@@ -260,7 +262,7 @@ static bool run_op(const struct program *program, const struct op *op, bool last
 		record_result(result);
 		break;
 	default:
-		if (op->code == OP_SYSCALL || op->code == OP_RANGES)
+		if (op->code == OP_SYSCALL || op->code == OP_SYSCALL32 || op->code == OP_RANGES)
 			ok = run_call(op, &result);
 		else
 			ok = run_function(op, &result);
@@ -334,10 +336,10 @@ u32 sandbox_run(const struct program *program)
 	for (u32 i = 0; i < program->n_ops && alive && !record->unable; i++, at += op.words) {
 		op = op_at(at);
 		record->tick++;
-		if (op.code == OP_SYSCALL && call_poisons(op.word))
-			record->unable = true;
-		else
+		if (call_possible(&op))
 			alive = run_op(program, &op, i + 1 == program->n_ops);
+		else
+			record->unable = true;
 	}
 	if (alive && second.pid)
 		snapshot_of(&second, program, record_step(), true, true);

@@ -36,6 +36,18 @@ static inline long sys6(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	return ret;
 }
 
+/* As a 32-bit process calls: its numbers, and of each argument the low half. */
+static inline long sys32(long nr, u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+	long ret;
+
+	asm volatile("int $0x80"
+		     : "=a"(ret)
+		     : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
+		     : "r8", "r9", "r10", "r11", "memory"); /* zero after some kernels */
+	return ret;
+}
+
 #define SYS_PICK(nr, a, b, c, d, e, f, ...)                                    \
 	sys6((nr), (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e), (u64)(f))
 #define sys(nr, ...) SYS_PICK(nr, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)

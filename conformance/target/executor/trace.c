@@ -18,6 +18,8 @@
 asm(".pushsection .text\n"
     "stub_syscall: syscall\n"
     "int3\n"
+    "stub_syscall32: int $0x80\n"
+    "int3\n"
     "stub_load: mov (%rdi), %rax\n"
     "int3\n"
     "stub_load_byte: movzbl (%rdi), %eax\n"
@@ -30,7 +32,7 @@ asm(".pushsection .text\n"
     "int3\n"
     ".popsection\n");
 
-extern const char stub_syscall[], stub_load[], stub_load_byte[], stub_store[], stub_store_byte[],
+extern const char stub_syscall[], stub_syscall32[], stub_load[], stub_load_byte[], stub_store[], stub_store_byte[],
 	stub_function[];
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
@@ -101,22 +103,15 @@ static bool read_regs(struct tracee *tracee, struct user_regs_struct *regs)
 	return !sys(SYS_ptrace, PTRACE_GETREGS, tracee->pid, 0, regs);
 }
 
-/* False when the process dies, or cannot even execute the instruction. */
-bool trace_syscall(struct tracee *tracee, const u64 *word, s64 *result)
+/* False when the process dies, or cannot even execute the instruction at `stub`. */
+static bool step_syscall(struct tracee *tracee, struct user_regs_struct *regs, const char *stub,
+			 s64 *result)
 {
-	struct user_regs_struct regs = tracee->regs;
 	bool entered = false;
 	int status;
 	u32 stop;
 
-	regs.rax = word[0];
-	regs.rdi = word[1];
-	regs.rsi = word[2];
-	regs.rdx = word[3];
-	regs.r10 = word[4];
-	regs.r8 = word[5];
-	regs.r9 = word[6];
-	if (!resume(tracee, PTRACE_SYSCALL, &regs, (u64)stub_syscall))
+	if (!resume(tracee, PTRACE_SYSCALL, regs, (u64)stub))
 		return false;
 	for (;;) {
 		stop = wait_stop(tracee, &status);
@@ -133,10 +128,37 @@ bool trace_syscall(struct tracee *tracee, const u64 *word, s64 *result)
 		if (sys(SYS_ptrace, PTRACE_SYSCALL, tracee->pid, 0, 0))
 			return false;
 	}
-	if (!read_regs(tracee, &regs))
+	if (!read_regs(tracee, regs))
 		return false;
-	*result = regs.rax;
+	*result = regs->rax;
 	return true;
+}
+
+bool trace_syscall(struct tracee *tracee, const u64 *word, s64 *result)
+{
+	struct user_regs_struct regs = tracee->regs;
+
+	regs.rax = word[0];
+	regs.rdi = word[1];
+	regs.rsi = word[2];
+	regs.rdx = word[3];
+	regs.r10 = word[4];
+	regs.r8 = word[5];
+	regs.r9 = word[6];
+	return step_syscall(tracee, &regs, stub_syscall, result);
+}
+
+bool trace_syscall32(struct tracee *tracee, const u64 *word, s64 *result)
+{
+	struct user_regs_struct regs = tracee->regs;
+
+	regs.rax = word[0];
+	regs.rbx = word[1];
+	regs.rcx = word[2];
+	regs.rdx = word[3];
+	regs.rsi = word[4];
+	regs.rdi = word[5];
+	return step_syscall(tracee, &regs, stub_syscall32, result);
 }
 
 /* Let the process call a function of the executor, on its own stack. */

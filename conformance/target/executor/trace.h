@@ -17,6 +17,7 @@ void trace_child(void);
 bool trace_start(struct tracee *tracee, pid_t pid);
 void trace_end(struct tracee *tracee);
 bool trace_syscall(struct tracee *tracee, const u64 *word, s64 *result);
+bool trace_syscall32(struct tracee *tracee, const u64 *word, s64 *result);
 bool trace_function(struct tracee *tracee, u64 function, const u64 arguments[4], s64 *result);
 u32 trace_access(struct tracee *tracee, u64 address, bool write, u32 bytes, u64 *value);
 pid_t trace_clone(struct tracee *tracee);

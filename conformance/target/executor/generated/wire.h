@@ -22,6 +22,7 @@
 #define OP_MAP_SECRET	12
 #define OP_REMOTE	13
 #define OP_ZONE_CHECK	14
+#define OP_SYSCALL32	15
 
 /* How a program is run and looked at */
 #define OBSERVE_READ_ALL	1
@@ -109,6 +110,12 @@
 #define NR_MEMFD_SECRET	447
 #define NR_MSEAL	462
 #define NR_MADVISE_RANGES	473
+
+/* System calls of i386 */
+#define NR32_GETPID	20
+#define NR32_MADVISE	219
+#define NR32_PROCESS_MADVISE	440
+#define NR32_MADVISE_RANGES	473
 
 /* Advices */
 #define ADVICE_NORMAL	0
