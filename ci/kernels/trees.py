@@ -25,6 +25,7 @@ INSERTER: Final = ("insert.py", "anchors.toml")
 TREE_BYTES: Final = 3 << 30  # package 0.2 GB, the archive in it 0.2 GB, unpacked 1.8 GB; and builds
 UNPACK_SECONDS_MAX: Final = 900  # takes 20 s on a fast disk
 INSERT_SECONDS_MAX: Final = 60
+IN_PLACE: Final = "madvise_ranges() is in the sources"
 
 
 class Tree(msgspec.Struct, frozen=True):
@@ -108,7 +109,7 @@ def insert_call(tree: Path, root: Path = CHECKOUT) -> str:
         [sys.executable, script, tree], "put madvise_ranges() into the sources", INSERT_SECONDS_MAX
     )
     changed = sum(line.startswith("changed ") for line in said.splitlines())
-    return f"madvise_ranges() put in, {changed} files changed" if changed else "nothing changed"
+    return f"madvise_ranges() put in, {changed} files changed" if changed else IN_PLACE
 
 
 def _unpack(deb: Path, work: Path, package: Package) -> Path:
