@@ -11,6 +11,7 @@
 #include <linux/compat.h>
 #include <linux/moduleparam.h>
 #include <linux/pid.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 

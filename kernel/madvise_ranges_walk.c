@@ -57,14 +57,27 @@ static void mr_count_skipped(struct mr_walk *walk, unsigned long size)
 	walk->stats.pages_skipped += size >> PAGE_SHIFT;
 }
 
-/* Drop the lock and take it again: 0 or -EINTR, with the lock not held. */
-static int mr_relock(struct mr_walk *walk)
+/*
+ * An advice lost a race, and asked for the system call to be made again. That would repeat what was
+ * done and counted, so only the lock is dropped and taken: 0, or -EINTR with the lock not held.
+ * With the request came a pending signal that does not exist; later advice must not see it.
+ */
+static int mr_relock(struct mr_walk *walk, unsigned long at, bool *locked)
 {
+	int err = -EINTR;
+
 	mr_unlock(&walk->advisor);
+	spin_lock_irq(&current->sighand->siglock);
+	recalc_sigpending();
+	spin_unlock_irq(&current->sighand->siglock);
 	cond_resched();
-	if (fatal_signal_pending(current))
-		return -EINTR;
-	return mr_lock(&walk->advisor);
+	if (!fatal_signal_pending(current))
+		err = mr_lock(&walk->advisor);
+	if (err) {
+		*locked = false;
+		mr_note_error(walk, err, at);
+	}
+	return err;
 }
 
 /*
@@ -120,11 +133,13 @@ static int mr_meet_gap(struct mr_walk *walk, unsigned long at, bool last)
  * single_mapping_only: does [start, end) lie in one mapping? -ENOMEM if any of it is unmapped, with
  * the first unmapped address; else -EINVAL, with the end of the first mapping.
  */
-static int mr_check_single(struct mr_walk *walk, unsigned long start, unsigned long end)
+static int mr_judge_single(struct mr_walk *walk, unsigned long start, unsigned long end)
 {
 	struct vm_area_struct *vma;
 	unsigned long first_end = 0, at;
 
+	if (!(walk->request->flags & MADVISE_RANGES_SINGLE_MAPPING_ONLY))
+		return 0;
 	for (at = start; at < end; at = vma->vm_end) {
 		vma = find_vma(walk->mm, at);
 		if (!vma || vma->vm_start > at) {
@@ -190,11 +205,14 @@ static int mr_walk_span(struct mr_walk *walk, unsigned long start, unsigned long
 		part_end = min(vma->vm_end, end);
 		err = mr_walk_part(walk, vma, prev, at, &part_end);
 		if (err == -ERESTARTNOINTR) {
-			err = mr_relock(walk);
+			err = mr_relock(walk, at, locked);
+			if (err)
+				return err;
+			err = mr_judge_single(walk, start, end);
 			if (!err)
 				continue;
-			*locked = false;
-			mr_note_error(walk, err, at);
+			walk->nr_failed++;
+			return mr_ignored(walk, err) ? 0 : err;
 		}
 		if (err)
 			return err;
@@ -229,8 +247,7 @@ static int mr_walk_range(struct mr_walk *walk, struct mr_range *range)
 	walk->start = start;
 	if (MR_MUTANT(copy_under_lock))
 		mr_peek(walk->request);
-	if (walk->request->flags & MADVISE_RANGES_SINGLE_MAPPING_ONLY)
-		err = mr_check_single(walk, start, start + length);
+	err = mr_judge_single(walk, start, start + length);
 	if (err) {
 		if (!MR_MUTANT(lock_kept_on_error))
 			mr_unlock(&walk->advisor);
@@ -329,11 +346,9 @@ static int mr_walk_mappings(struct mr_walk *walk, bool *locked)
 			err = mr_walk_part(walk, vma, prev, start, &end);
 		}
 		if (err == -ERESTARTNOINTR) {
-			err = mr_relock(walk);
+			err = mr_relock(walk, start, locked);
 			if (!err)
 				continue;
-			*locked = false;
-			mr_note_error(walk, err, start);
 		}
 		if (err)
 			return err;
