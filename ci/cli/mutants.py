@@ -15,14 +15,14 @@ from ci.cli.arguments import Duration, Integer, target_option
 from ci.cli.exit_codes import InputError
 from ci.cli.output import prepare_json, write_json
 from conformance.program.text import dumps
-from fuzz.mutants.catalogue import Mutant, MutantNameError, catalogue, chosen
+from fuzz.mutants.catalogue import Mutant, MutantNameError, chosen
 from fuzz.mutants.demo import Demonstration, demonstrate
 from fuzz.mutants.kill_score import SECONDS, SEED, Plan, Score, kill_all
 
 WORKERS_MAX: Final = 256
 JSON_FORMAT: Final = 1
 SICK_SHOWN: Final = 10
-DEMO_MUTANT: Final = "shim/gap_counted_twice"
+DEMO_MUTANTS: Final = ("shim/gap_counted_twice", "kernel/gap_counted_twice")
 
 
 @click.command("mutants")
@@ -55,9 +55,11 @@ def command(
 ) -> int:
     """Plant faults, one at a time, and see whether each is found.
 
-    A fault is a plausible mistake of a kernel, in the shim's madvise_ranges() or in the model.
-    It is killed by a program that diverges with it and not without it. NAMES: only mutants
-    whose name contains one of these. Exit code 1 when one survives.
+    A fault is a plausible mistake of a kernel, in the shim's madvise_ranges() or in the model; on
+    the targets uml and qemu-debug it is one in the kernel itself, and those that corrupt memory
+    or break locking must be reported by that kernel. It is killed by a program that diverges
+    with it and not without it. NAMES: only mutants whose name contains one of these. Exit code 1
+    when one survives.
     """
     try:
         mutants = chosen(names, targets[0])
@@ -69,8 +71,8 @@ def command(
         return exit_codes.CONFORMANT
     plan = Plan(seconds, seed)
     if demo:
-        (mutant,) = (m for m in catalogue() if m.id == (mutants[0].id if names else DEMO_MUTANT))
-        return _demo(mutant, plan)
+        demo_mutant = next((m for m in mutants if m.id in DEMO_MUTANTS and not names), mutants[0])
+        return _demo(demo_mutant, plan)
     prepare_json(json_path)
     scores: list[Score] = []
     by_id = {mutant.id: mutant for mutant in mutants}
@@ -91,7 +93,8 @@ def _line(score: Score, mutant: Mutant) -> str:
         return f"BROKEN   {score.id:<36} {score.words}"
     if score.killed:
         return f"killed   {score.id:<36} {score.seconds:6.1f} s  {score.words}"
-    return f"SURVIVED {score.id:<36} {score.seconds:6.1f} s  {mutant.what} ({mutant.requirement})"
+    words = f"{mutant.what} ({mutant.requirement})" + (f"; {score.words}" if score.words else "")
+    return f"SURVIVED {score.id:<36} {score.seconds:6.1f} s  {words}"
 
 
 def _summary(scores: list[Score]) -> Iterator[str]:

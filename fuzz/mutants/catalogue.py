@@ -1,22 +1,25 @@
-"""All planted faults in one table: those in the shim's C and those in the model's Python."""
+"""All planted faults in one table: in the shim's C, in the model's Python, in the kernel's C."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from fuzz.mutants.kernel_mutants import GUESTS, clean_target, read_kernel_mutants
 from fuzz.mutants.model_mutants import MODEL_MUTANTS, ModelMutant
 from fuzz.mutants.shim_mutants import read_shim_mutants
 
-SHIM, MODEL = "shim", "model"
-PLACES: Final = (SHIM, MODEL)
+SHIM, MODEL, KERNEL = "shim", "model", "kernel"
+PLACES: Final = (SHIM, MODEL, KERNEL)
 
 
 class Mutant(NamedTuple):
     """One planted fault.
 
-    id: stable, as people name it. where: SHIM or MODEL. requirement: the rule that it breaks.
-    what: the mistake, in a line. target: what runs the programs, with the fault in it if it is
-    the shim's. clean: the same without the fault. model: the fault, if it is the model's.
+    id: stable, as people name it. where: SHIM, MODEL or KERNEL. requirement: the rule that it
+    breaks. what: the mistake, in a line. target: what runs the programs, with the fault in it
+    if it is the shim's or the kernel's. clean: the same without the fault. model: the fault, if
+    it is the model's. titles: of a fault that the kernel itself must notice, how the title of
+    what it says may begin. guest: the target whose kernel it is in, "" for the others.
     """
 
     id: str
@@ -26,37 +29,52 @@ class Mutant(NamedTuple):
     target: str
     clean: str
     model: ModelMutant | None
+    titles: tuple[str, ...] = ()
+    guest: str = ""
 
 
 class MutantNameError(Exception):
     """A mutant was asked for that there is not. str() says how to see those there are."""
 
 
-def catalogue() -> tuple[Mutant, ...]:
-    """Every mutant. Raises shim_mutants.MutantTableError when the shim's cannot be read."""
+def catalogue(guest: str = GUESTS[0]) -> tuple[Mutant, ...]:
+    """Every mutant; those of the kernel run in this guest.
+
+    Raises shim_mutants.MutantTableError when the shim's or the kernel's cannot be read.
+    """
     shim = [
-        Mutant(f"shim/{row.name}", SHIM, row.requirement, row.what, row.target, "shim", None)
+        Mutant(f"shim/{row.name}", SHIM, row.requirement, row.what, row.target, SHIM, None)
         for row in read_shim_mutants()
     ]
     model = [
         Mutant(f"model/{row.name}", MODEL, row.requirement, row.what, row.target, row.target, row)
         for row in MODEL_MUTANTS
     ]
-    return (*shim, *model)
+    kernel = [
+        Mutant(
+            f"kernel/{row.name}", KERNEL, row.requirement, row.what,
+            row.target(guest), clean_target(guest), None, row.titles, guest,
+        )
+        for row in read_kernel_mutants()
+    ]  # fmt: skip
+    return (*shim, *model, *kernel)
 
 
 def chosen(patterns: tuple[str, ...], target: str) -> tuple[Mutant, ...]:
     """The mutants whose ids contain one of the patterns (all, if there are none) and whose
-    effect can be seen on a target. Raises MutantNameError for a pattern that fits none."""
-    mutants = catalogue()
+    effect can be seen on a target: on a guest those of its kernel, on SHIM those of shim and
+    model. Raises MutantNameError for a pattern that fits none."""
+    guest = target if target in GUESTS else ""
+    mutants = [m for m in catalogue(guest or GUESTS[0]) if m.guest == guest]
     for pattern in patterns:
         if not any(pattern in mutant.id for mutant in mutants):
             raise MutantNameError(
-                f"no mutant is called {pattern!r}; madvet mutants --list names them all"
+                f"no mutant that shows on {target} is called {pattern!r}; "
+                f"madvet mutants --target {target} --list names them all"
             )
     return tuple(
         mutant
         for mutant in mutants
         if (not patterns or any(pattern in mutant.id for pattern in patterns))
-        and (target == SHIM or mutant.clean == target)
+        and (target in (SHIM, guest) or mutant.clean == target)
     )

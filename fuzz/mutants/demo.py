@@ -8,12 +8,13 @@ from typing import NamedTuple
 from conformance.oracle.verdict import Verdict
 from conformance.program.program import Program
 from conformance.target.registry import open_target
+from fuzz.engine.suspects import CRASH_SHRINK_BUDGET
 from fuzz.generate.programs import ProgramSource
 from fuzz.mutants.catalogue import Mutant
 from fuzz.mutants.kill_score import Plan, kill
 from fuzz.mutants.model_mutants import planted
 from fuzz.triage.examine import FULL_LOOK, examine, still_fails
-from fuzz.triage.shrink import shrink
+from fuzz.triage.shrink import DEFAULT_BUDGET, shrink
 from fuzz.triage.stability import DEFLAKE_RUNS, confirm
 
 
@@ -45,7 +46,8 @@ def demonstrate(mutant: Mutant, plan: Plan) -> Demonstration | None:
             seen = confirm(faulty, found)
             if seen is None:
                 return None
-            small = shrink(found, still_fails(faulty, seen.identity, seen.observe))
+            budget = CRASH_SHRINK_BUDGET if seen.verdict.log else DEFAULT_BUDGET
+            small = shrink(found, still_fails(faulty, seen.identity, seen.observe), budget)
             again = confirm(faulty, small) or seen
         without = examine(clean, [small] * DEFLAKE_RUNS, FULL_LOOK)
     return Demonstration(

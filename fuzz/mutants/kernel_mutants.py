@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 from fuzz.mutants.shim_mutants import MutantTableError, read_shim_mutants
 
 HEADER: Final = Path(__file__).resolve().parents[2] / "kernel/madvise_ranges_mutants.h"
+# Targets whose kernels can have the faults, and the checkers that must notice some of them.
+GUESTS: Final = ("uml", "qemu-debug")
 FIRST_SPLAT: Final = 100  # below: found as a divergence
 _TITLE: Final = re.compile(r'\btitle\(\s*([0-9]+)\s*,\s*"([^"\\]+)"\s*\)')
 _TITLE_START: Final = re.compile(r"^\s*title\(", re.MULTILINE)
@@ -32,6 +34,11 @@ class KernelMutant(NamedTuple):
     def target(self, guest: str) -> str:
         """The target that has this fault, for registry.open_target(). guest: "uml" or so."""
         return f"{guest}:mutant={self.number}"
+
+
+def clean_target(guest: str) -> str:
+    """The same kernel with none of its faults switched on."""
+    return f"{guest}:mutant=0"
 
 
 def read_kernel_mutants(header: Path = HEADER) -> tuple[KernelMutant, ...]:

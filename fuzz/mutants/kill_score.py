@@ -1,25 +1,28 @@
 """Kill score: which planted faults a random campaign finds, and how soon.
 
 A mutant is killed by a program that diverges with the fault, run alone, and does as predicted
-without it, run alone as well: what would fail anyway proves nothing. The programs are those of
-an ordinary campaign with one seed for all mutants.
+without it, run alone as well: what would fail anyway proves nothing. Where the kernel itself must
+notice the fault, only a report counts that has the right title. The programs are those of an
+ordinary campaign with one seed for all mutants.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 from typing import Any, Final
 
 import msgspec
 
+from conformance.oracle.kernel_said import title_of
 from conformance.oracle.ledger import Ledger, load_ledger
 from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.program import Program
@@ -44,8 +47,9 @@ class Score(msgspec.Struct, frozen=True):
 
     killer: the index of the program that killed it, -1 if it survived. seconds: from the first
     program to the kill, or all of them. programs: run until then. words: how it showed; of a
-    run that broke, why. sick: what programs show without the fault as well, so that it
-    proves nothing, but is worth a look of its own.
+    survivor, how it showed where that does not count; of a run that broke, why. sick: what
+    programs show without the fault as well, so that it proves nothing, but is worth a look of
+    its own.
     """
 
     id: str
@@ -75,7 +79,7 @@ def kill(mutant: Mutant, plan: Plan, give_up: Callable[[], bool] = lambda: False
     Raises TargetError, and PatchError for a mutant of the model that no longer fits it.
     """
     ledger = load_ledger()
-    with open_target(mutant.target) as faulty, open_target(mutant.clean) as clean:
+    with open_target(mutant.target) as faulty, clean_target(mutant) as clean:
         return _Hunt(mutant, plan, faulty, clean, ledger).run(give_up)
 
 
@@ -89,50 +93,56 @@ class _Hunt:
         self._clean = clean
         self._ledger = ledger
         self._sick: list[str] = []
+        self._elsewise = ""  # how it showed, where that does not count
 
     def run(self, give_up: Callable[[], bool]) -> Score:
         source = ProgramSource(self._plan.seed)
         examiner = Examiner(self._faulty)
-        flights: deque[int] = deque()
+        flights: deque[tuple[int, int]] = deque()  # first program, how many
         start = time.monotonic()
+        in_flight = 1 if self._mutant.titles else IN_FLIGHT
         first = programs = 0
         ended = False
         while True:
             ended = ended or give_up() or time.monotonic() - start >= self._plan.seconds
             with self._fault():
-                while len(flights) < IN_FLIGHT and not ended:
-                    batch = [source.program(first + i) for i in range(BATCH)]
+                while len(flights) < in_flight and not ended:
+                    size = batch_size(self._mutant, first)
+                    batch = [source.program(first + i) for i in range(size)]
                     examiner.start(batch, observe_of(first // BATCH, 1))
-                    flights.append(first)
-                    first += BATCH
+                    flights.append((first, size))
+                    first += size
                 if not flights:
                     break
-                at = flights.popleft()
+                at, size = flights.popleft()
                 bad = [
                     (at + i, one.program, words_of(one.verdict))
                     for i, one in enumerate(examiner.finish())
                     if self._suspicious(one.program, one.verdict)
                 ]
-            programs = at + BATCH
+            programs = at + size
             if not bad:
                 continue
             # Only an executor with nothing on its way can run something alone.
             while flights:
                 examiner.finish()
-                first = min(first, flights.popleft())
+                first = min(first, flights.popleft()[0])
             for number, program, words in bad:
                 if self._kills(number, program):
                     seconds = time.monotonic() - start
                     return self._score(number, seconds, programs, words)
             if len(self._sick) >= SICK_MAX:
                 break
-        return self._score(-1, time.monotonic() - start, programs, "")
+        return self._score(-1, time.monotonic() - start, programs, self._elsewise)
 
     def _kills(self, number: int, program: Program) -> bool:
         """Does it diverge, alone, with the fault and only with it?"""
         with self._fault():
             (verdict,) = examine(self._faulty, [program], FULL_LOOK)
         if not self._suspicious(program, verdict):
+            return False
+        if not tells(self._mutant, verdict):
+            self._elsewise = f"shows only as {verdict.kind.value}: {words_of(verdict)}"
             return False
         (healthy,) = examine(self._clean, [program], FULL_LOOK)
         if healthy.kind is VerdictKind.CONFORMANT:
@@ -146,12 +156,58 @@ class _Hunt:
         return verdict.bad and self._ledger.match(program, verdict, facts) is None
 
     def _fault(self) -> AbstractContextManager[None]:
-        """The model's fault; the shim's is in the target."""
+        """The model's fault; the others are in the target."""
         return nullcontext() if self._mutant.model is None else planted(self._mutant.model)
 
     def _score(self, killer: int, seconds: float, programs: int, words: str) -> Score:
         seconds = round(seconds, 3)
         return Score(self._mutant.id, killer, seconds, programs, words, tuple(self._sick))
+
+
+def batch_size(mutant: Mutant, done: int) -> int:
+    """How many programs to submit next. Each that takes a guest down costs a boot: a fault that
+    shows in one program of n is met after some n of them, so a batch that is no larger than
+    what has been run takes the guest down about once."""
+    return min(BATCH, max(1, done)) if mutant.titles else BATCH
+
+
+def tells(mutant: Mutant, verdict: Verdict) -> bool:
+    """Is a bad verdict what this fault must lead to?
+
+    A fault that the kernel must notice: a report with one of its titles; where it keeps a call
+    from returning, the deadline of the executor is as good.
+    """
+    if not mutant.titles:
+        return True
+    if verdict.log:
+        return title_of(verdict.log).startswith(mutant.titles)
+    return verdict.kind is VerdictKind.HANG and mutant.requirement in verdict.requirements
+
+
+_kept: dict[str, Target] = {}  # of a process of the pool: clean guests, by name
+
+
+@contextmanager
+def clean_target(mutant: Mutant) -> Iterator[Target]:
+    """The target without the fault. A guest takes seconds to boot, so a process of the pool keeps
+    it for the mutants to come, unless it breaks. Raises TargetError."""
+    name = mutant.clean
+    if not (mutant.guest and _enough):
+        with open_target(name) as target:
+            yield target
+        return
+    if name not in _kept:
+        _kept[name] = open_target(name)
+    try:
+        yield _kept[name]
+    except BaseException:
+        _kept.pop(name).close()
+        raise
+
+
+def _close_kept() -> None:
+    while _kept:
+        _kept.popitem()[1].close()
 
 
 _enough: list[Event] = []  # of a process of the pool
@@ -168,10 +224,11 @@ def _begin(enough: Event, started: Any) -> None:
         os.sched_setaffinity(0, {cpus[started.value % len(cpus)]})
         started.value += 1
     _enough.append(enough)
+    atexit.register(_close_kept)
 
 
-def _kill_by_id(ident: str, plan: Plan) -> Score:
-    mutants = {mutant.id: mutant for mutant in catalogue()}
+def _kill_by_id(ident: str, guest: str, plan: Plan) -> Score:
+    mutants = {mutant.id: mutant for mutant in (catalogue(guest) if guest else catalogue())}
     return kill(mutants[ident], plan, _enough[0].is_set)
 
 
@@ -194,7 +251,9 @@ def kill_all(mutants: tuple[Mutant, ...], plan: Plan, workers: int) -> Iterator[
     with ProcessPoolExecutor(
         workers, context, initializer=_begin, initargs=(enough, context.Value("i", 0))
     ) as pool:
-        waiting = {pool.submit(_kill_by_id, mutant.id, plan): mutant.id for mutant in mutants}
+        waiting = {
+            pool.submit(_kill_by_id, mutant.id, mutant.guest, plan): mutant.id for mutant in mutants
+        }
         try:
             for done in as_completed(waiting):
                 yield _score_of(waiting[done], done)
