@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -12,7 +12,8 @@ from conformance.oracle.verdict import Difference, Verdict, VerdictKind
 from conformance.program.call import MadviseRanges
 from conformance.program.outcome import Outcome, Status
 from conformance.program.program import Program
-from conformance.target.target import TargetError
+from conformance.program.wire import Observe
+from conformance.target.target import AS_USUAL, TargetError
 from fuzz.engine.schedule import BATCH
 from fuzz.mutants import kill_score
 from fuzz.mutants.catalogue import Mutant, MutantNameError, catalogue, chosen
@@ -102,8 +103,8 @@ class Guest(Actor):
         self.crashes = 0
         self.closed = False
 
-    def run_batch(self, programs: list[Program], *observe: object) -> list[Outcome]:  # type: ignore[override]
-        outcomes = super().run_batch(programs, *observe)  # type: ignore[arg-type]
+    def run_batch(self, programs: Sequence[Program], observe: Observe = AS_USUAL) -> list[Outcome]:
+        outcomes = super().run_batch(programs, observe)
         for i, program in enumerate(programs):
             if self.log and any(isinstance(step, MadviseRanges) for step in program.steps):
                 self.crashes += 1
