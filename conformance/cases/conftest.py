@@ -8,6 +8,7 @@ a case that proves something else than it says fails.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from struct import unpack
 from typing import Final, NamedTuple
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from conformance.abi import control_v1 as v1
 from conformance.abi.codec import unpack_struct
 from conformance.model.predict import predict
-from conformance.program.call import MadviseRanges, Step
+from conformance.program.call import HEIRS, ForkExec, MadviseRanges, ProcessMadvise, Step
 from conformance.program.control_memory import pokes_of
 from conformance.program.kernel_facts import RangesCall
 from conformance.program.mapping import FileSlot, Mapping
@@ -95,6 +96,7 @@ class Seen(NamedTuple):
         at = 0
         for index, other in enumerate(self.program.steps):
             if not isinstance(other, MadviseRanges):
+                at += isinstance(other, ProcessMadvise | ForkExec)  # a peek each
                 continue
             for poke in pokes_of(other):
                 if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
@@ -103,6 +105,11 @@ class Seen(NamedTuple):
                     at += 1
             at += 1  # what the zone holds beside the structs
         raise AssertionError(f"step {step} has no {part}")
+
+    def heirs(self) -> dict[str, int]:
+        """What the last step, a fork_exec, read back: VmFlags by call.HEIRS."""
+        words = unpack(f"<{len(HEIRS)}Q", self.outcome.peeks[-1])
+        return dict(zip(HEIRS, words, strict=True))
 
     def stats(self, step: int) -> dict[str, int]:
         """struct madvise_ranges_stats by member."""

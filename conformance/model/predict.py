@@ -14,6 +14,7 @@ from conformance.model.call_mprotect import mlock, mprotect, mseal, uffd_registe
 from conformance.model.call_mremap import mremap
 from conformance.model.call_process_madvise import process_madvise
 from conformance.model.fork_child import fork
+from conformance.model.fork_exec import heirs
 from conformance.model.missing import missing_feature
 from conformance.model.page_state import touch_run
 from conformance.model.policy import DEFAULT_POLICY, Policy
@@ -45,6 +46,7 @@ _USUAL: Final[dict[type, str]] = {
     c.Mremap: "mremap-move",
     c.TouchPages: "touch-effect",
     c.Fork: "fork-effect",
+    c.ForkExec: "default-inherit",
     c.Mlock: "mlock-effect",
     c.Mseal: "mseal-effect",
     c.UffdRegister: "uffd-effect",
@@ -171,6 +173,9 @@ class _Run:
         if isinstance(step, c.Fork):
             child = fork(space)
             self.out.snapshots.append(expect_snapshot(child, self.serial - 1, True, False))
+            return 0
+        if isinstance(step, c.ForkExec):
+            self._note_peek(heirs(space), "heirs")
             return 0
         if isinstance(step, c.Mlock):
             return mlock(process, step)

@@ -33,7 +33,7 @@ class Prediction:
     reason. judged_until: steps from this index on are not judged at all, nor is any snapshot
     taken at or after it (the state is not known any more); len(results) when all are.
     peeks: as Outcome.peeks; peek_steps: the step each belongs to; peek_names: "ctl", "array",
-    "stats", "per_range" or "zone" for each; free_peeks: those that lie in memory which the
+    "stats", "per_range", "zone" or "heirs" for each; free_peeks: those that lie in memory which the
     kernel may have thrown away, with the reason (an id in allowed.REASONS): not compared.
     skip: a reason not to judge the program at all (it needs what the target lacks), else "".
     """

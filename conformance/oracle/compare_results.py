@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from conformance.abi import control_v1 as v1
+from conformance.abi import vm_flags
 from conformance.abi.layout import StructLayout
 from conformance.abi.scalars import DataModel
 from conformance.model.prediction import Prediction
+from conformance.oracle.compare_effects import COMPARED_FLAGS
 from conformance.oracle.explain import Steps, address_words, result_class, result_words
 from conformance.oracle.verdict import Difference
 from conformance.program import call as c
+from conformance.program.call import HEIRS
 from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX
 from conformance.program.struct_shapes import LP64_SHAPE, Shape, shape_of
@@ -98,6 +101,8 @@ def _compare_struct(
 ) -> list[_Part]:
     if name == "zone":
         return [_zone(kernel, model)]
+    if name == "heirs":
+        return _heirs(kernel, model)
     if len(kernel) != len(model):
         readable = f"{len(kernel)} bytes readable", f"{len(model)} bytes readable"
         return [(f"{name}.readable", *readable, name, cite("walk-as-madvise"))]
@@ -123,6 +128,27 @@ def _zone(kernel: bytes, model: bytes) -> _Part:
         for at in (seen, expected)
     ]
     return "zone", words[0], words[1], "memory outside the structs", cite("abi-writes-confined")
+
+
+def _heirs(kernel: bytes, model: bytes) -> list[_Part]:
+    """VmFlags of VMAs that are new, of this process (default-future) and of its heirs."""
+    out: list[_Part] = []
+    if len(kernel) != len(model):
+        words = [f"{len(data) // 8} looks" for data in (kernel, model)]
+        return [("heirs.missing", words[0], words[1], "new VMAs", cite("default-inherit"))]
+    for index, where in enumerate(HEIRS):
+        seen, expected = (
+            int.from_bytes(data[8 * index : 8 * index + 8], "little") for data in (kernel, model)
+        )
+        more, less = seen & ~expected & COMPARED_FLAGS, expected & ~seen & COMPARED_FLAGS
+        if not more and not less:
+            continue
+        field = "heirs." + where.replace(" ", "-").replace("'", "")
+        field += "".join(f"+{n}" for n in vm_flags.names(more).split())
+        field += "".join(f"-{n}" for n in vm_flags.names(less).split())
+        rule = cite("default-inherit" if index else "default-future")
+        out.append((field, vm_flags.names(seen), vm_flags.names(expected), where, rule))
+    return out
 
 
 def _input(

@@ -35,6 +35,7 @@ _TAGS: Final[dict[type, str]] = {
     c.Mremap: "mremap",
     c.TouchPages: "touch",
     c.Fork: "fork",
+    c.ForkExec: "fork_exec",
     c.Mlock: "mlock",
     c.Mseal: "mseal",
     c.UffdRegister: "userfaultfd",

@@ -134,6 +134,20 @@ class Fork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fork"):
     """Fork a child, which takes a snapshot of its own arena and exits; the parent waits."""
 
 
+class ForkExec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fork_exec"):
+    """Grow the heap by a page; fork a child, which maps a page and grows its heap, then executes
+    a new program, which does both and looks at its stack.
+
+    The process's heap shrinks again, the child is gone afterwards. Read back are the VmFlags of
+    the VMAs that are new (see HEIRS), as bits of abi.vm_flags.
+    """
+
+
+# What ForkExec reads back, a 64-bit word each.
+HEIRS: Final = ("own heap", "child's mapping", "child's heap", "new program's mapping",
+                "new program's heap", "new program's stack")  # fmt: skip
+
+
 # Steps that only a layout makes (Program.setup); they have no text form of their own.
 
 
@@ -171,7 +185,16 @@ class SealFile(msgspec.Struct, frozen=True, tag="seal_file"):
 
 
 Step = (
-    Madvise | ProcessMadvise | MadviseRanges | Mmap | Munmap | Mprotect | Mremap | TouchPages | Fork
+    Madvise
+    | ProcessMadvise
+    | MadviseRanges
+    | Mmap
+    | Munmap
+    | Mprotect
+    | Mremap
+    | TouchPages
+    | Fork
+    | ForkExec
 )
 SetupStep = Mlock | Mseal | UffdRegister | ClearSoftDirty | SealFile
 AnyStep = Step | SetupStep

@@ -53,7 +53,8 @@ class Outcome(msgspec.Struct, frozen=True):
     peeks: bytes read back after each call that has structs, in step order: for
     madvise_ranges the control struct, the array, the stats and the per-range stats (those
     that exist), each as (readable bytes, value), and then 8 bytes that are zero when no byte
-    of the zone outside the structs changed, else the address of the first changed one.
+    of the zone outside the structs changed, else the address of the first changed one; after a
+    fork_exec the flags of call.HEIRS.
     outside: for programs with `whole`, the VMAs outside the arena before the first step,
     flat as in Snapshot.vmas.
     log: what a guest's kernel said of itself while this program ran: the title of the report on

@@ -40,6 +40,8 @@ def step_words(step: c.AnyStep) -> str:
         return f"{how} pages {run_text(step.page, step.pages)}"
     if isinstance(step, c.Fork):
         return "fork()"
+    if isinstance(step, c.ForkExec):
+        return "fork() and execve()"
     return _setup_words(step)
 
 

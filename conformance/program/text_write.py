@@ -147,7 +147,7 @@ def _step(step: c.Step) -> list[str]:
         return ['call = "mremap"', *_mremap(step)]
     if isinstance(step, c.TouchPages):
         return ['call = "touch"', f'touch = "{touch_text(step)}"']
-    return ['call = "fork"']
+    return [f'call = "{"fork" if isinstance(step, c.Fork) else "fork_exec"}"']
 
 
 def _mremap(step: c.Mremap) -> list[str]:

@@ -44,7 +44,7 @@ HUGE_PAGES: Final = 512  # base pages in a huge page
 STEP_NAMES: Final = {
     c.Madvise: "madvise", c.ProcessMadvise: "process_madvise", c.MadviseRanges: "madvise_ranges",
     c.Mmap: "mmap", c.Munmap: "munmap", c.Mprotect: "mprotect", c.Mremap: "mremap",
-    c.TouchPages: "touch", c.Fork: "fork",
+    c.TouchPages: "touch", c.Fork: "fork", c.ForkExec: "fork_exec",
 }  # fmt: skip
 
 

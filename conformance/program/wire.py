@@ -61,6 +61,7 @@ class Op(IntEnum):
     REMOTE = 13  # no result: starts the second process, a fork of this one
     ZONE_CHECK = 14  # a peek of 8 bytes: 0, or the first changed zone address outside PEEKs
     SYSCALL32 = 15  # i386 number, five arguments, through int $0x80; result as SYSCALL
+    FORK_EXEC = 16  # result 0 or -errno, and a peek of call.HEIRS
 
 
 class Observe(IntFlag):
@@ -200,6 +201,8 @@ def _encode_rare(step: c.AnyStep, words: list[int]) -> None:
         _syscall(words, nr, step.start, step.old_length, step.new_length, flags, target)
     elif isinstance(step, c.Fork):
         words.append(Op.FORK | 1 << 8)
+    elif isinstance(step, c.ForkExec):
+        words.append(Op.FORK_EXEC | 1 << 8)
     elif isinstance(step, c.Mlock):
         onfault = MLOCK_ONFAULT if step.onfault else 0
         _syscall(words, X86_64["mlock2"], step.start, step.length, onfault)

@@ -16,6 +16,7 @@ from conformance.abi import vm_flags
 from conformance.abi.advice import ADVICES
 from conformance.abi.syscalls import I386, X86_64
 from conformance.program import content, outcome, places, wire
+from conformance.program.call import HEIRS
 
 HEADER_PATH: Final = Path("conformance/target/executor/generated/wire.h")  # from the root
 GUARD: Final = "MADVET_WIRE_H"
@@ -37,6 +38,11 @@ def header() -> str:
     parts += _section(
         "Backing of a file slot",
         {f"BACKING_{backing.name}": number for backing, number in wire.BACKING_NUMBER.items()},
+    )
+    parts += _section(
+        "What a FORK_EXEC reads back",
+        {f"HEIR_{n.upper().replace(chr(39), '').replace(' ', '_')}": i for i, n in enumerate(HEIRS)}
+        | {"HEIRS": len(HEIRS)},
     )
     parts += _section("Status of an outcome", {f"STATUS_{s.name}": s.value for s in outcome.Status})
     parts += _section("Outcome: page words and special results", dict(_integers(outcome)))

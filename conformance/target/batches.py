@@ -67,7 +67,7 @@ def outcome_bytes_max(program: Program, encoded: bytes, observe: Observe) -> int
 
     Snapshots: the last one, one of the remote process, one for each step if asked for, and
     one more for a step that is a Fork, as all may be. Read-back structs are no longer than the
-    same structs among the encoded words.
+    same structs among the encoded words; what a ForkExec reads back is less than a snapshot.
     """
     _, _, flags, ops = _HEAD.unpack_from(encoded)
     steps = len(program.steps)

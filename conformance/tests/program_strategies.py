@@ -133,6 +133,7 @@ def steps(draw: st.DrawFn, files: list[FileSlot]) -> c.Step:
             c.TouchPages, st.integers(0, ROOM), st.integers(1, ROOM), st.booleans()
         ),
         c.Fork: st.just(c.Fork()),
+        c.ForkExec: st.just(c.ForkExec()),
     }  # fmt: skip
     step: c.Step = draw(simple[kind])
     return step

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.program.call import Fork, Mmap, Mprotect, Mremap, Munmap, Step, TouchPages
+from conformance.program.call import (
+    Fork,
+    ForkExec,
+    Mmap,
+    Mprotect,
+    Mremap,
+    Munmap,
+    Step,
+    TouchPages,
+)
 from conformance.program.mapping import FILE_KINDS, Kind, Mapping, Prot
 from conformance.program.places import ARENA_PAGES_MAX, PAGE, page_address
 from fuzz.generate.chooser import Chooser, table
@@ -22,6 +31,9 @@ from fuzz.generate.tables import (
 )
 
 FORK: Final = Fork()
+FORK_EXEC: Final = ForkExec()
+# Executing a program costs as much as five whole programs, and few things change its outcome.
+FORK_EXEC_ONE_IN: Final = 40
 PROTS: Final = table((3, Prot.R), (3, Prot.NONE), (4, Prot.RW), (1, Prot.RX))
 MMAP_PAGES_MAX: Final = 64
 # A process has one [vvar]; huge pages are few, and want their own alignment.
@@ -33,7 +45,7 @@ _LENGTH_FLAWS: Final = table((20, 0), (1, 1), (1, PAGE - 1))  # bytes short of w
 def draw_mm_step(chooser: Chooser, layout: Layout, swarm: Swarm, kind: int) -> Step:
     """One step of the kind that a step table gave."""
     if kind == STEP_FORK:
-        return FORK
+        return FORK_EXEC if chooser.chance(1, FORK_EXEC_ONE_IN) else FORK
     page, pages = arena_range(chooser, layout)
     if kind == STEP_TOUCH:
         return TouchPages(page, pages, not chooser.chance(1, 3))

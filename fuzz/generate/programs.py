@@ -10,7 +10,7 @@ from fuzz.generate.calls import draw_madvise, draw_process_madvise
 from fuzz.generate.chooser import Chooser
 from fuzz.generate.control_structs import draw_madvise_ranges
 from fuzz.generate.layouts import Layout, draw_layout
-from fuzz.generate.mm_steps import draw_mm_step
+from fuzz.generate.mm_steps import FORK_EXEC, draw_mm_step
 from fuzz.generate.options import DEFAULT, GenerateOptions
 from fuzz.generate.seeded import SeededChooser
 from fuzz.generate.swarm import Swarm
@@ -24,6 +24,8 @@ from fuzz.generate.tables import (
 
 # Each costs a sacrificial process under ptrace, as much as dozens of ordinary programs.
 WHOLE_ONE_IN: Final = 100
+# Of these: how often is it looked at what children and new programs have of it?
+HEIRS_ONE_IN: Final = 2
 
 
 def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
@@ -35,9 +37,11 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
     layout = draw_layout(chooser, swarm, options)
     calls = call_table(options.surfaces)
     whole = options.whole and STEP_MADVISE_RANGES in calls and chooser.chance(1, WHOLE_ONE_IN)
+    heirs = whole and options.steps_max > 1 and chooser.chance(1, HEIRS_ONE_IN)
     steps: list[Step] = []
     has_call = False
-    for left in range(min(chooser.pick(STEP_COUNTS), options.steps_max) - 1, -1, -1):
+    count = min(chooser.pick(STEP_COUNTS), options.steps_max - heirs)
+    for left in range(count - 1, -1, -1):
         kind = chooser.pick(swarm.steps)
         if whole and left == 0:
             kind = STEP_MADVISE_RANGES
@@ -46,6 +50,8 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
         elif left == 0 and not has_call:
             kind = chooser.pick(calls)
         steps.append(_draw_step(chooser, layout, swarm, kind, whole))
+    if heirs:
+        steps.append(FORK_EXEC)
     return Program(tuple(layout.mappings), tuple(steps), layout.files, whole)
 
 

@@ -69,7 +69,7 @@ EXPECTED: Rows = {
     ),
     "step": (
         *(call.__name__ for call in SURFACES.values()),
-        "Mmap", "Munmap", "Mprotect", "Mremap", "TouchPages", "Fork", "as ILP32",
+        "Mmap", "Munmap", "Mprotect", "Mremap", "TouchPages", "Fork", "ForkExec", "as ILP32",
     ),
     "mremap": tuple(
         f"{how}, {change}"

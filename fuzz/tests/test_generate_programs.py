@@ -27,7 +27,7 @@ from fuzz.generate.typical import typical
 # Over the JSON of the first 200 programs of seed 1. It changes whenever a generator or a table
 # does, on purpose: then note in the changelog that seeds name other programs from now on.
 # It must not change with the machine, the Python, or native code.
-GOLDEN = "2e46c02c462eba17faf4305afc53477e7b8e81a9a6e905bcbf00c32e6d43a16f"
+GOLDEN = "97051c2fbaa1a2fcdf6c178cc744868d9f10a587bb81ba95a400718ba143fc77"
 
 
 def digest(programs: list[Program]) -> str:

@@ -109,6 +109,11 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 	case OP_FORK:
 		record_result(remote_fork_snapshot(program));
 		break;
+	case OP_FORK_EXEC:
+		heirs_forget();
+		record_result(call_fork_exec());
+		heirs_report();
+		break;
 	case OP_FILE:
 		if (!files_use(w[0], w[1], w[2]))
 			record->unable = true;

@@ -20,6 +20,7 @@ static const u32 op_words[] = {
 	[OP_REMOTE] = 1,
 	[OP_ZONE_CHECK] = 1,
 	[OP_SYSCALL32] = 7,
+	[OP_FORK_EXEC] = 1,
 };
 
 static bool inside(u64 start, u64 bytes, u64 low, u64 high)
@@ -71,6 +72,7 @@ static bool gives_result(u32 code)
 	case OP_RANGES:
 	case OP_TOUCH:
 	case OP_FORK:
+	case OP_FORK_EXEC:
 	case OP_UFFD:
 	case OP_CLEAR_SOFT_DIRTY:
 	case OP_MOVE_VVAR:
@@ -120,6 +122,8 @@ const char *program_decode(const u64 *words, size_t n_words, struct program *pro
 			peek_words += 1 + WORDS_OF(op.word[1]);
 		else if (op.code == OP_ZONE_CHECK)
 			peek_words += 2;
+		else if (op.code == OP_FORK_EXEC)
+			peek_words += 1 + HEIRS;
 		at += op.words;
 	}
 	if (at != end)

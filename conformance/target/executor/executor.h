@@ -236,6 +236,16 @@ s64 remote_fork_snapshot(const struct program *program);
 bool remote_start(const struct program *program);
 void remote_finish(void);
 
+/* heirs.c: what new VMAs start with */
+
+#define HEIR_ARGUMENT "--heir"
+
+void heirs_create(void);
+int heir_main(void);
+s64 call_fork_exec(void);
+void heirs_forget(void);
+void heirs_report(void);
+
 /* selftest.c */
 
 void selftest(void);

@@ -121,6 +121,7 @@ static void prepare(void)
 	vvar_find();
 	ilp32_find();
 	remote_create();
+	heirs_create();
 	files_create();
 	child_open_proc();
 	pages_init(myself.pagemap);
@@ -191,6 +192,8 @@ int main(int argc, char **argv)
 {
 	int mode = 0, option;
 
+	if (argc == 2 && !strcmp(argv[1], HEIR_ARGUMENT))
+		return heir_main(); /* of a process that may have changed what is usual */
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case RING:

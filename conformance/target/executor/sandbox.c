@@ -199,6 +199,9 @@ static bool run_function(const struct op *op, s64 *result)
 	case OP_MAP_SECRET:
 		function = (u64)call_map_secret;
 		break;
+	case OP_FORK_EXEC:
+		function = (u64)call_fork_exec;
+		break;
 	case OP_RANGES:
 		function = (u64)call_ranges;
 		break;
@@ -252,6 +255,13 @@ static bool run_op(const struct program *program, const struct op *op, bool last
 		break;
 	case OP_FORK:
 		return fork_snapshot(program);
+	case OP_FORK_EXEC:
+		heirs_forget();
+		if (!run_function(op, &result))
+			return false;
+		record_result(result);
+		heirs_report();
+		break;
 	case OP_REMOTE:
 		record->unable |= !start_second();
 		break;

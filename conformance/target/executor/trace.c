@@ -177,6 +177,11 @@ bool trace_function(struct tracee *tracee, u64 function, const u64 arguments[4],
 	if (!resume(tracee, PTRACE_CONT, &regs, (u64)stub_function))
 		return false;
 	stop = wait_stop(tracee, &status);
+	while (stop == SIGCHLD) { /* of a child that called execve(), whatever clone() was told */
+		if (sys(SYS_ptrace, PTRACE_CONT, tracee->pid, 0, 0))
+			return false;
+		stop = wait_stop(tracee, &status);
+	}
 	if (!stop)
 		return false;
 	if (stop != SIGTRAP || !read_regs(tracee, &regs)) {

@@ -23,6 +23,7 @@
 #define OP_REMOTE	13
 #define OP_ZONE_CHECK	14
 #define OP_SYSCALL32	15
+#define OP_FORK_EXEC	16
 
 /* How a program is run and looked at */
 #define OBSERVE_READ_ALL	1
@@ -37,11 +38,21 @@
 #define BACKING_TMPFS	1
 #define BACKING_DISK	2
 
+/* What a FORK_EXEC reads back */
+#define HEIR_OWN_HEAP	0
+#define HEIR_CHILDS_MAPPING	1
+#define HEIR_CHILDS_HEAP	2
+#define HEIR_NEW_PROGRAMS_MAPPING	3
+#define HEIR_NEW_PROGRAMS_HEAP	4
+#define HEIR_NEW_PROGRAMS_STACK	5
+#define HEIRS	6
+
 /* Status of an outcome */
 #define STATUS_DONE	0
 #define STATUS_KILLED	1
 #define STATUS_HUNG	2
 #define STATUS_NOT_RUN	3
+#define STATUS_CRASHED	4
 
 /* Outcome: page words and special results */
 #define PAGE_PRESENT	0x100000000UL
@@ -81,6 +92,8 @@
 #define FD_NOT_PIDFD	204
 #define FD_PIDFD_KTHREAD	205
 #define FD_DEV_ZERO	206
+#define FD_HEIRS_OUT	207
+#define FD_HEIRS_IN	208
 #define FD_FILES	210
 #define FD_FILES_RO	230
 #define FILE_SLOTS	8

@@ -1,0 +1,27 @@
+"""What new VMAs start with: of the process itself, of a child, and of a program that it executes.
+
+Source: do_brk_flags(), setup_arg_pages(), and mm_init() for def_flags.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from conformance.abi import vm_flags as f
+from conformance.model.address_space import AddressSpace
+from conformance.program.call import HEIRS
+from conformance.spec.cite import cite
+
+_WORDS: Final = Struct(f"<{len(HEIRS)}Q")
+# VM_DATA_DEFAULT_FLAGS | VM_ACCOUNT, and the same of a private writable anonymous mapping.
+DATA: Final = f.RD | f.WR | f.MR | f.MW | f.ME | f.AC
+
+
+def heirs(space: AddressSpace) -> bytes:
+    """The flags of call.HEIRS, as they are read back."""
+    cite("default-future")
+    own = DATA | space.default_flags
+    cite("default-inherit")
+    child = DATA | space.default_flags & f.NH  # VM_INIT_DEF_MASK
+    return _WORDS.pack(own, child, child, child, child, child | f.GD)
