@@ -53,13 +53,14 @@ class Batch:
         self.encoded = encoded
         self.deaths = 0
 
+    def part(self, start: int, stop: int) -> Batch:
+        """Its programs [start, stop) as a batch of their own."""
+        return Batch(self.submission, self.first + start, self.encoded[start:stop])
+
     def halves(self) -> tuple[Batch, Batch]:
         """Two batches of this one's programs; it must have at least two."""
         middle = len(self.encoded) // 2
-        return (
-            Batch(self.submission, self.first, self.encoded[:middle]),
-            Batch(self.submission, self.first + middle, self.encoded[middle:]),
-        )
+        return self.part(0, middle), self.part(middle, len(self.encoded))
 
 
 def outcome_bytes_max(program: Program, encoded: bytes, observe: Observe) -> int:

@@ -12,11 +12,12 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 SOURCES: Final = Path(__file__).parent / "executor"
+GUEST_SOURCES: Final = SOURCES / "guest"
 ABI_HEADERS: Final = Path(__file__).parents[1] / "abi" / "generated"  # included by the shim
 
 # Arena and zones lie below the executor: no PIE, and its place given. The arena is at a
@@ -42,16 +43,27 @@ def build_executor(*, mutants: bool = False) -> Path:
     mutants: the build that has the shim's planted faults. Safe against other processes that
     build the same. Raises ExecutorUnavailable.
     """
-    compiler = _compiler()
     flags = [*FLAGS, MUTANTS_FLAG] if mutants else list(FLAGS)
-    name = f"executor-{_digest(compiler, flags)}"
+    return _built("executor", sorted(SOURCES.glob("*.c")), flags)
+
+
+def build_guest_init() -> Path:
+    """/init of a guest, as build_executor()."""
+    return _built("init", sorted(GUEST_SOURCES.glob("*.c")), list(FLAGS))
+
+
+def _built(what: str, sources: Sequence[Path], flags: list[str]) -> Path:
+    if not sources:
+        raise ExecutorUnavailable(f"the sources of the executor are missing from {SOURCES}")
+    compiler = _compiler()
+    name = f"{what}-{_digest(compiler, flags, sources)}"
     folder = _cache_folder()
     target = folder / name
     if target.is_file():
         return target
     with _lock(folder / "lock"):
         if not target.is_file():  # another process may have built it meanwhile
-            _compile(compiler, flags, target)
+            _compile(compiler, flags, sources, target)
             _remove_old(folder)
     return target
 
@@ -69,14 +81,14 @@ def _compiler() -> list[str]:
     )
 
 
-def _digest(compiler: list[str], flags: list[str]) -> str:
+def _digest(compiler: list[str], flags: list[str], sources: Sequence[Path]) -> str:
     """A name for what will come out: sources, compiler, flags."""
     version = subprocess.run(
         [*compiler, "--version"], capture_output=True, check=False, stdin=subprocess.DEVNULL
     )
     digest = hashlib.sha256(repr((compiler, version.stdout, flags)).encode())
     headers = [*SOURCES.glob("generated/*.h"), *ABI_HEADERS.glob("*.h")]
-    for path in sorted([*SOURCES.glob("*.[ch]"), *headers]):
+    for path in sorted([*sources, *SOURCES.glob("*.h"), *headers]):
         digest.update(f"\n{path.parent.name}/{path.name}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:24]
@@ -126,13 +138,10 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _compile(compiler: list[str], flags: list[str], target: Path) -> None:
-    sources = [str(path) for path in sorted(SOURCES.glob("*.c"))]
-    if not sources:
-        raise ExecutorUnavailable(f"the sources of the executor are missing from {SOURCES}")
+def _compile(compiler: list[str], flags: list[str], sources: Sequence[Path], target: Path) -> None:
     handle, unfinished = tempfile.mkstemp(dir=target.parent, prefix=".building-")
     os.close(handle)
-    command = [*compiler, *flags, f"-I{SOURCES}", "-o", unfinished, *sources]
+    command = [*compiler, *flags, f"-I{SOURCES}", "-o", unfinished, *map(str, sources)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", check=False,
@@ -157,7 +166,7 @@ def _compile(compiler: list[str], flags: list[str], target: Path) -> None:
 def _remove_old(folder: Path) -> None:
     """Whoever still wants one of them builds it again."""
     oldest = time.time() - KEPT_SECONDS
-    for path in folder.glob("executor-*"):
+    for path in [*folder.glob("executor-*"), *folder.glob("init-*")]:
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime < oldest:
                 path.unlink()

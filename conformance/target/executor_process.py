@@ -1,8 +1,7 @@
 """One executor: started, spoken to over two pipes, killed, started again.
 
 What is run and what becomes of it is the business of executor_target; here is only the
-process. Protocol: a doorbell of three words (pair, bytes, programs) on its standard input,
-an answer of three words on its standard output, and one hello (version, flags, 0) first.
+process. Protocol: see executor_link.
 """
 
 from __future__ import annotations
@@ -11,40 +10,16 @@ import contextlib
 import os
 import select
 import signal
-import struct
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO
 
 from conformance.target import limits
+from conformance.target.executor_link import WORDS, Answer, ExecutorLost, Hello, check_hello
 from conformance.target.ring import Ring
 from conformance.target.target import TargetError
-
-PROTOCOL_VERSION: Final = 1
-HELLO_BPF: Final = 1  # flag: VM flags come from a BPF iterator
-_WORDS: Final = struct.Struct("<QQQ")
-
-
-class ExecutorLost(Exception):
-    """The executor can answer no more. signal: what it died of, 0 if it exited or is silent.
-
-    silent: it lives, and has not answered before its deadline.
-    """
-
-    def __init__(self, what: str, signal_number: int = 0, silent: bool = False) -> None:
-        super().__init__(what)
-        self.signal = signal_number
-        self.silent = silent
-
-
-class Answer(NamedTuple):
-    """What the executor says when a batch is done. size: of the outcomes, in bytes."""
-
-    pair: int
-    size: int
-    programs: int
 
 
 class ExecutorProcess:
@@ -96,30 +71,28 @@ class ExecutorProcess:
         self._poll.register(_pipe(process.stdout), select.POLLIN)
         self._pin(process.pid)
         try:
-            version, flags, _ = self._read_words(limits.START_SECONDS_MAX)
+            hello = Hello(*self._read_words(limits.START_SECONDS_MAX))
         except ExecutorLost as lost:
             self.kill()
             raise TargetError(f"the executor did not come up: {lost}{self.log_tail()}") from lost
-        if version != PROTOCOL_VERSION:
+        problem = check_hello(hello)
+        if problem:
             self.kill()
-            raise TargetError(
-                f"the executor {self._command[0]} speaks protocol {version}, not "
-                f"{PROTOCOL_VERSION}: remove it, it is built again from the sources"
-            )
-        self.has_bpf = bool(flags & HELLO_BPF)
+            raise TargetError(f"the executor {self._command[0]} {problem}")
+        self.has_bpf = hello.has_bpf
 
     def ring_bell(self, pair: int, size: int, count: int) -> None:
         """Hand over a batch. Whether the executor lives is found out by answer()."""
         process = self._process
         assert process is not None, "start() comes first"
         try:
-            _pipe(process.stdin).write(_WORDS.pack(pair, size, count))
+            _pipe(process.stdin).write(WORDS.pack(pair, size, count))
         except BrokenPipeError:
             return  # its death is seen, and its reason known, when the answer is read
 
     def answer(self, deadline_s: float) -> Answer:
         """The next answer. Raises ExecutorLost when there will be none."""
-        return Answer(*self._read_words(deadline_s))
+        return Answer.of(*self._read_words(deadline_s))
 
     def kill(self) -> None:
         """End the executor and its children at once. May be repeated."""
@@ -179,10 +152,10 @@ class ExecutorProcess:
             raise ExecutorLost(
                 f"the executor did not answer within {deadline_s:.1f} s", silent=True
             )
-        data = os.read(_pipe(process.stdout).fileno(), _WORDS.size)
-        if len(data) != _WORDS.size:  # a pipe passes 24 bytes whole or not at all
+        data = os.read(_pipe(process.stdout).fileno(), WORDS.size)
+        if len(data) != WORDS.size:  # a pipe passes 24 bytes whole or not at all
             raise _death(process.pid)
-        first, second, third = _WORDS.unpack(data)
+        first, second, third = WORDS.unpack(data)
         return first, second, third
 
 

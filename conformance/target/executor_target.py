@@ -27,7 +27,8 @@ from conformance.program.wire import Observe, decode
 from conformance.target import limits
 from conformance.target.batches import Batch, Submission, cut
 from conformance.target.executor_build import ExecutorUnavailable, build_executor
-from conformance.target.executor_process import Answer, ExecutorLost, ExecutorProcess
+from conformance.target.executor_link import Answer, ExecutorLink, ExecutorLost
+from conformance.target.executor_process import ExecutorProcess
 from conformance.target.facts import Probed, probe_facts
 from conformance.target.ring import PAIRS, Ring
 from conformance.target.target import AS_USUAL, TargetError
@@ -40,7 +41,8 @@ class Options(NamedTuple):
 
     cpu: the executor is pinned to it. tmp_root: where its own temporary folder is made; None:
     see choose_tmp_root(). bpf: use the BPF iterator where it works. probed: facts found
-    earlier by a target of the same name and rights, to spare the probing.
+    earlier by a target of the same name and rights, to spare the probing. append: for the end
+    of a guest kernel's command line.
     """
 
     cpu: int | None = None
@@ -49,6 +51,7 @@ class Options(NamedTuple):
     program_deadline_ms: int = limits.PROGRAM_DEADLINE_MS
     part_bytes: int = limits.PART_BYTES
     probed: Probed | None = None
+    append: str = ""
 
 
 USUAL: Final = Options()
@@ -58,21 +61,18 @@ class ExecutorTarget:
     """A Target over one executor. command: the executor and the options that make the target
     what it is (--shim). Raises TargetError when it cannot be started."""
 
+    process: ExecutorLink
+
     def __init__(self, name: str, command: Sequence[str], options: Options = USUAL) -> None:
         self._name = name
         self._deadline_ms = options.program_deadline_ms
         self.folder = _make_folder(options.tmp_root)
         self._remove_folder = weakref.finalize(self, shutil.rmtree, self.folder, True)
         try:
-            self.probed = options.probed or probe_facts(command, self.folder)
-            self._ring = Ring(options.part_bytes)
+            self.process, self._ring, self.probed = self._link(command, options)
         except TargetError:
             self._remove_folder()
             raise
-        full = [*command, "--tmp", str(self.folder), "--deadline-ms", str(self._deadline_ms)]
-        full += [] if options.bpf else ["--no-bpf"]
-        log = self.folder / "executor.log"
-        self.process = ExecutorProcess(full, self._ring, log, options.cpu)
         self._submissions: deque[Submission] = deque()
         self._waiting: deque[Batch] = deque()
         self._running: deque[tuple[int, Batch]] = deque()
@@ -148,6 +148,18 @@ class ExecutorTarget:
     ) -> None:
         self.close()
 
+    def _link(self, command: Sequence[str], options: Options) -> tuple[ExecutorLink, Ring, Probed]:
+        """What runs the programs, what they go through, and the facts of its kernel."""
+        probed = options.probed or probe_facts(command, self.folder)
+        ring = Ring(options.part_bytes)
+        full = [*command, "--tmp", str(self.folder), "--deadline-ms", str(self._deadline_ms)]
+        full += [] if options.bpf else ["--no-bpf"]
+        log = self.folder / "executor.log"
+        return ExecutorProcess(full, ring, log, options.cpu), ring, probed
+
+    def _batch_deadline_s(self, programs: int) -> float:
+        return limits.batch_deadline_s(programs, self._deadline_ms)
+
     def _start(self) -> None:
         """A new executor with nothing to do. On TargetError the target is closed."""
         self._running.clear()
@@ -170,9 +182,8 @@ class ExecutorTarget:
     def _advance(self) -> None:
         """Wait for the oldest running batch, or recover from the loss of the executor."""
         pair, batch = self._running[0]
-        deadline_s = limits.batch_deadline_s(len(batch.encoded), self._deadline_ms)
         try:
-            answer = self.process.answer(deadline_s)
+            answer = self.process.answer(self._batch_deadline_s(len(batch.encoded)))
             outcomes = self._read(answer, pair, batch)
         except ExecutorLost as lost:
             self._recover(lost)

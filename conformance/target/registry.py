@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from conformance.target.executor_target import USUAL, Options
+from conformance.target.guest import KINDS, open_guest, open_kernel
 from conformance.target.host import open_host
 from conformance.target.shim import check_mutant, open_shim
 from conformance.target.target import Target, TargetNameError
 
 TARGETS: Final[dict[str, Callable[[Options], Target]]] = {"host": open_host, "shim": open_shim}
-FORMS: Final = (*TARGETS, "shim:mutant=N")
-_MUTANT: Final = re.compile(r"shim:mutant=([1-9][0-9]{0,3})")
+FORMS: Final = (
+    *TARGETS, "shim:mutant=N", *KINDS, "uml:mutant=N", "qemu-debug:mutant=N", "kernel:FILE",
+)  # fmt: skip
+_MUTANT: Final = re.compile(r"(shim|uml|qemu-debug):mutant=([0-9]{1,4})")
+_KERNEL: Final = "kernel:"
 
 
 def opener(name: str) -> Callable[[Options], Target]:
@@ -23,9 +28,16 @@ def opener(name: str) -> Callable[[Options], Target]:
     """
     mutant = _MUTANT.fullmatch(name)
     if mutant:
-        number = int(mutant[1])
+        place, number = mutant[1], int(mutant[2])
+        if place != "shim":
+            return lambda options: open_guest(place, options, number)
         check_mutant(number)
         return lambda options: open_shim(options, number)
+    if name in KINDS:
+        return lambda options: open_guest(name, options)
+    if name.startswith(_KERNEL):
+        path = Path(name.removeprefix(_KERNEL))
+        return lambda options: open_kernel(path, options)
     try:
         return TARGETS[name]
     except KeyError:

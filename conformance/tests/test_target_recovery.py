@@ -169,7 +169,7 @@ def test_not_run_says_why(open_fake: Opener) -> None:
     ("extra", "said"),
     [
         (("--fake-no-start",), "status 3; its last words:\n  executor: no coffee"),
-        (("--fake-version", "9"), "speaks protocol 9, not 1"),
+        (("--fake-version", "9"), "speaks protocol 9, not 2"),
     ],
 )
 def test_an_executor_that_does_not_start_is_an_error(

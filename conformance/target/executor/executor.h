@@ -16,8 +16,9 @@
 #include "generated/wire.h"
 #include "sys.h"
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define HELLO_BPF 1 /* the BPF reader of VmFlags works */
+#define TAINT_SHIFT 32 /* of a reply's last word: above the number of programs */
 #define PROGRAMS_PER_CHILD 64
 #define DEADLINE_MS 2000
 
@@ -122,6 +123,14 @@ bool record_finish(u32 status, u32 signal, u32 step);
 void *shared_create(size_t bytes, const char *what);
 void shared_add(void *at, size_t bytes);
 void shared_leave(void);
+
+/* ring.c: where programs come from and outcomes go */
+
+void ring_open(void);
+u64 ring_part_bytes(void);
+const u8 *ring_programs(u64 part, u64 bytes);
+u8 *ring_outcomes(u64 part);
+void ring_publish(u64 part, u64 bytes);
 
 /* batch.c: the server's side of a batch */
 

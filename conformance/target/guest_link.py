@@ -1,0 +1,297 @@
+"""A guest and the executor in it, as executor_target uses any executor.
+
+The guest is booted once and runs the executor as often as that is needed. It is suspect all the
+time: what its console says is read after each batch, and a guest that said anything against
+itself, changed its taint, ended or fell silent is given up with a report of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from conformance.target import limits
+from conformance.target.executor_link import (
+    WORDS,
+    Answer,
+    ExecutorLost,
+    Hello,
+    check_hello,
+)
+from conformance.target.guest_console import GuestConsole
+from conformance.target.guest_machine import Boot, Machine
+from conformance.target.kernel_log import LOST, SILENT, Report, find_reports, made_report
+from conformance.target.ring import Ring
+from conformance.target.target import TargetError
+
+# Messages of executor/guest/init.c, where they are explained.
+INIT_VERSION: Final = 1
+READY: Final = int.from_bytes(b"READY", "little")
+RUN: Final = int.from_bytes(b"RUN", "little")
+ENDED: Final = int.from_bytes(b"ENDED", "little")
+LISTEN_S: Final = 0.5  # between two looks at a console while an answer is awaited
+# A kernel that printed a report and goes on may still answer; one that deadlocked will not.
+REPORTED_SECONDS_MAX: Final = 2.0
+LAST_WORDS_S: Final = 1.0  # for what a dying guest has still in its pipe
+TAINTED: Final = "kernel tainted"  # and nothing on the console that says why
+READ_BYTES: Final = 1 << 16
+
+
+class GuestLost(ExecutorLost):
+    """The guest is not to be trusted, or not there, any more. report: why."""
+
+    def __init__(self, report: Report, silent: bool = False) -> None:
+        super().__init__(report.title, silent=silent)
+        self.report = report
+
+
+class Pace(NamedTuple):
+    """How long to wait for a guest, in seconds. boot: until /init is ready. start: until the
+    executor says hello. facts: until it has found out everything."""
+
+    boot: float
+    start: float
+    facts: float
+
+
+class GuestLink:
+    """One guest. initrd: what guest_initramfs made. arguments: the executor and its options, in
+    the guest; "@ring" stands for the descriptor of the ring."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        boot: Boot,
+        ring: Ring,
+        arguments: Sequence[str],
+        pace: Pace,
+        cpu: int | None = None,
+    ) -> None:
+        self._machine = machine
+        self._boot_plan = boot
+        self._arguments = arguments
+        self._pace = pace
+        self._cpu = cpu
+        self._ring_bytes = ring.bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._bell: socket.socket | None = None
+        self._console: GuestConsole | None = None
+        self._heard = b""
+        self._idle = False  # /init waits to be told what to run
+        self._taint = 0
+        self.has_bpf = False
+        self.starts = 0
+        self.boots = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that the guest is."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def boot(self) -> None:
+        """Start a new guest and wait for its /init. Raises TargetError, with the end of the
+        console, when it does not come up."""
+        self.kill()
+        ours, theirs = socket.socketpair()
+        read_end, write_end = os.pipe()
+        log = self._boot_plan.folder / "console.log"
+        with theirs, open(write_end, "wb") as output:
+            folder = tempfile.mkdtemp(prefix="guest-", dir=self._boot_plan.folder)
+            plan = self._boot_plan._replace(bell=theirs.fileno(), folder=Path(folder))
+            command = ["setpriv", "--pdeathsig", "KILL", *self._machine(plan)]
+            self._console = GuestConsole(read_end, log)
+            self._bell = ours
+            self._heard = b""
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self.kill()
+                raise TargetError(f"cannot start {command[3]}: {error.strerror}") from error
+        self.boots += 1
+        if self._cpu is not None:
+            os.sched_setaffinity(self._process.pid, {self._cpu})
+        what, version, _ = self._expect(self._pace.boot, "boot")
+        if (what, version) != (READY, INIT_VERSION):
+            self._fail("boot", "its /init speaks another language")
+        self._idle = True
+        self._console.mark()
+
+    def facts(self, arguments: Sequence[str]) -> bytes:
+        """What the executor prints with these arguments, in a guest that was booted.
+
+        Raises TargetError.
+        """
+        self._run(arguments, serve=False)
+        what, status, size = self._expect(self._pace.facts, "probe its kernel")
+        if what != ENDED:
+            self._fail("probe its kernel", "the answer is none")
+        try:
+            data = self._hear(size, self._pace.start)
+        except ExecutorLost as lost:
+            self._fail("probe its kernel", str(lost))
+        if status:
+            self._fail("probe its kernel", f"wait status {status:#x}")
+        self._idle = True
+        return data
+
+    def start(self) -> None:
+        """Run the executor, in a new guest unless the old one waits for something to do."""
+        if not self._idle or self.pid is None:
+            self.boot()
+        self._run(self._arguments, serve=True)
+        hello = Hello(*self._expect(self._pace.start, "start the executor"))
+        problem = check_hello(hello)
+        if problem:
+            self._fail("start the executor", f"it {problem}")
+        self._taint = hello.last >> 32
+        self.has_bpf = hello.has_bpf
+        self.starts += 1
+
+    def ring_bell(self, pair: int, size: int, count: int) -> None:
+        """Hand over a batch."""
+        assert self._bell is not None, "start() comes first"
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._bell.sendall(WORDS.pack(pair, size, count))
+
+    def answer(self, deadline_s: float) -> Answer:
+        """The next answer. Raises GuestLost, and ExecutorLost when only the executor ended."""
+        words = WORDS.unpack(self._hear(WORDS.size, deadline_s))
+        self._look()
+        if words[0] == ENDED:
+            self._idle = True
+            raise _ended(words[1])
+        answer = Answer.of(*words)
+        if answer.taint != self._taint:
+            raise GuestLost(self._made(f"{TAINTED} {answer.taint & ~self._taint:#x}"))
+        return answer
+
+    def kill(self) -> None:
+        """End the guest. May be repeated."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):  # its group, which only it can lead
+                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(limits.EXIT_SECONDS_MAX)
+        if self._bell is not None:
+            self._bell.close()
+        if self._console is not None:
+            self._console.close()
+        self._bell = self._console = None
+        self._idle = False
+
+    def stop(self) -> None:
+        """There is nothing in a guest that is worth an orderly end."""
+        self.kill()
+
+    def log_tail(self) -> str:
+        """The end of the console, as an ending for a message."""
+        tail = self._console.tail(limits.LOG_TAIL_LINES) if self._console is not None else ""
+        return "; its last words:\n  " + tail.replace("\n", "\n  ") if tail else ""
+
+    def _run(self, arguments: Sequence[str], serve: bool) -> None:
+        data = b"".join(argument.encode() + b"\0" for argument in arguments)
+        assert self._bell is not None, "boot() comes first"
+        self._idle = False
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._bell.sendall(WORDS.pack(RUN, len(data), int(serve)) + data)
+
+    def _expect(self, deadline_s: float, what: str) -> tuple[int, int, int]:
+        """Three words that must come. Raises TargetError."""
+        try:
+            first, second, third = WORDS.unpack(self._hear(WORDS.size, deadline_s))
+        except ExecutorLost as lost:
+            self._fail(what, str(lost))
+        return first, second, third
+
+    def _fail(self, what: str, why: str) -> None:
+        tail = self.log_tail()
+        self.kill()
+        raise TargetError(f"the guest {self._boot_plan.kernel} did not {what}: {why}{tail}")
+
+    def _hear(self, size: int, deadline_s: float) -> bytes:
+        """That many bytes from the bell. Raises GuestLost."""
+        assert self._bell is not None, "boot() comes first"
+        assert self._console is not None, "boot() comes first"
+        end = time.monotonic() + deadline_s
+        bell = self._bell.fileno()
+        reported = 0.0
+        while len(self._heard) < size:
+            now = time.monotonic()
+            if now >= end:
+                raise GuestLost(self._report() or self._made(SILENT), silent=True)
+            if reported and now - reported > REPORTED_SECONDS_MAX:
+                self._look()
+            fds = [bell, self._console.fd] if self._console.open else [bell]
+            ready, _, _ = select.select(fds, [], [], min(LISTEN_S, end - now))
+            self._console.drain()
+            if not reported and find_reports(self._console.new()):
+                reported = now
+            if bell in ready and not self._hear_more():
+                self._last_words()
+                raise GuestLost(self._report() or self._made(LOST))
+        data, self._heard = self._heard[:size], self._heard[size:]
+        return data
+
+    def _hear_more(self) -> bool:
+        """False when the other end of the bell is gone."""
+        assert self._bell is not None, "called by _hear()"
+        try:
+            data = self._bell.recv(READ_BYTES)
+        except ConnectionResetError:
+            data = b""
+        self._heard += data
+        return bool(data)
+
+    def _last_words(self) -> None:
+        """Read the console of a guest that ends to its end."""
+        assert self._console is not None, "called by _hear()"
+        end = time.monotonic() + LAST_WORDS_S
+        while self._console.open and time.monotonic() < end:
+            select.select([self._console.fd], [], [], LISTEN_S / 10)
+            self._console.drain()
+
+    def _look(self) -> None:
+        """Raises GuestLost when the console says something against the kernel."""
+        assert self._console is not None, "called by those who heard something"
+        self._console.drain()
+        report = self._report()
+        if report is not None:
+            raise GuestLost(report)
+        self._console.mark()
+
+    def _report(self) -> Report | None:
+        """The first report in what the console said since the batch before."""
+        assert self._console is not None, "called by those who heard something"
+        self._console.drain()
+        reports = find_reports(self._console.new())
+        return reports[0] if reports else None
+
+    def _made(self, title: str) -> Report:
+        assert self._console is not None, "called by those who heard something"
+        return made_report(title, self._console.new() or self._console.tail(limits.LOG_TAIL_LINES))
+
+
+def _ended(status: int) -> ExecutorLost:
+    """How an executor ended whose guest lives on."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return ExecutorLost(f"the executor died of {signal.Signals(number).name}", number)
+    return ExecutorLost(f"the executor exited with status {os.WEXITSTATUS(status)}")

@@ -1,0 +1,116 @@
+"""How a guest kernel is started: the command lines of user mode Linux and of QEMU."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from conformance.target.kvm import kvm_works
+from conformance.target.target import TargetError
+
+ELF_MAGIC: Final = b"\x7fELF"
+BZIMAGE_MAGIC: Final = b"HdrS"
+BZIMAGE_MAGIC_AT: Final = 0x202  # Documentation/arch/x86/boot.rst
+
+UML_MEMORY: Final = "256M"
+QEMU_MEMORY: Final = "1024M"
+HUGE_PAGES: Final = 8  # of 2 MiB; a program maps up to four, and its child copies them
+# What a kernel finds wrong with itself ends it at once: the next program must not be blamed.
+SUSPICIOUS: Final = "panic=-1 oops=panic panic_on_warn=1 kasan.fault=panic"
+
+
+class Boot(NamedTuple):
+    """What a guest is started with.
+
+    kernel, initrd: files. bell: a descriptor, inherited, of the doorbell's guest end. ring: a
+    file of ring_bytes bytes. folder: for files of the machine's own. append: for the end of the
+    kernel's command line.
+    """
+
+    kernel: Path
+    initrd: Path
+    bell: int
+    ring: Path
+    ring_bytes: int
+    folder: Path
+    append: str
+
+
+Machine = Callable[[Boot], list[str]]
+
+
+def uml(boot: Boot) -> list[str]:
+    """A kernel that is a process. The ring is a block device: it shares no memory with a file."""
+    return [
+        str(boot.kernel),
+        f"mem={UML_MEMORY}",
+        "seccomp=on",  # half of the cost of a system call under ptrace
+        f"initrd={boot.initrd}",
+        "rdinit=/init",
+        f"ubd0={boot.ring}",
+        "con=null",
+        "con0=null,fd:1",
+        f"con1=fd:{boot.bell},fd:{boot.bell}",
+        "console=tty0",
+        f"uml_dir={boot.folder}/",
+        "umid=guest",
+        *SUSPICIOUS.split(),
+        "quiet",
+        "madvet.bell=/dev/tty1",
+        "madvet.ring=/dev/ubda",
+        *boot.append.split(),
+    ]
+
+
+def qemu(boot: Boot) -> list[str]:
+    """A PC. The ring is the memory of a PCI device (ivshmem). Raises TargetError without QEMU."""
+    program = qemu_program()
+    accelerator = ("tcg,thread=single", "max")
+    if kvm_works(program, boot.kernel):
+        accelerator = ("kvm", "host")
+    command_line = (
+        f"console=ttyS0 rdinit=/init {SUSPICIOUS} quiet madvet.bell=/dev/ttyS1 "
+        f"madvet.huge={HUGE_PAGES} {boot.append}"
+    )
+    return [
+        program,
+        *("-accel", accelerator[0], "-cpu", accelerator[1], "-m", QEMU_MEMORY, "-smp", "1"),
+        *("-display", "none", "-nodefaults", "-no-reboot"),
+        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        *("-chardev", f"socket,id=bell,fd={boot.bell}", "-serial", "chardev:bell"),
+        "-object",
+        f"memory-backend-file,id=ring,share=on,mem-path={boot.ring},size={boot.ring_bytes}",
+        *("-device", "ivshmem-plain,memdev=ring"),
+        *("-kernel", str(boot.kernel), "-initrd", str(boot.initrd), "-append", command_line),
+    ]
+
+
+def qemu_program() -> str:
+    """The path of QEMU. Raises TargetError."""
+    program = shutil.which("qemu-system-x86_64")
+    if program is None:
+        raise TargetError(
+            "QEMU is not on this machine, and this target is a guest of it: "
+            "apt install qemu-system-x86"
+        )
+    return program
+
+
+def machine_of(kernel: Path) -> Machine:
+    """Which machine a kernel of the user's own is for. Raises TargetError for a file that is
+    neither a user mode Linux nor a bzImage."""
+    try:
+        with kernel.open("rb") as file:
+            head = file.read(BZIMAGE_MAGIC_AT + len(BZIMAGE_MAGIC))
+    except OSError as error:
+        raise TargetError(f"cannot read the kernel {kernel}: {error.strerror}") from error
+    if head.startswith(ELF_MAGIC):
+        return uml
+    if head[BZIMAGE_MAGIC_AT:] == BZIMAGE_MAGIC:
+        return qemu
+    raise TargetError(
+        f"{kernel} is no kernel that can be booted here: neither an ELF executable of user mode "
+        "Linux nor a bzImage"
+    )
