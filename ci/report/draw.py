@@ -25,7 +25,7 @@ from conformance.program import call as c
 from conformance.program import control_struct as cs
 from conformance.program.outcome import Outcome, Snapshot
 from conformance.program.places import ARENA_BASE, ARENA_PAGES_MAX, PAGE, page_address
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 from conformance.program.reach import spanned
 from conformance.program.step_words import step_words
 from conformance.program.text_places import advice_word
@@ -108,7 +108,11 @@ class _Sheet:
             + (", sealed against new writers" if slot.sealed_write else "")
             for i, slot in enumerate(self.program.files)
         ]
-        yield Text("layout" + (", in a process of its own" if self.program.whole else ""), "bold")
+        program = self.program
+        where = ", in a process of its own" if program.whole else ""
+        if program.rights is not Rights.ALL:
+            where += f", rights of the calls: {program.rights.value}"
+        yield Text("layout" + where, "bold")
         for file in files:
             yield Text(INDENT + file)
         yield from self._strip([("before", picture)], [], frozenset())

@@ -22,7 +22,7 @@ from conformance.program.kernel_facts import RangesCall
 from conformance.program.mapping import FileSlot, Mapping
 from conformance.program.outcome import Outcome, Snapshot, Status
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 from conformance.program.struct_shapes import Shape, shape_of
 from conformance.program.validate import validate
 from conformance.program.wire import Observe
@@ -35,6 +35,7 @@ INTERNAL_ERROR: Final = 3  # pytest.ExitCode
 # Rules that no branch of the model decides alone: the oracle tells them by the member of the
 # stats that differs.
 TOLD_BY_COMPARISON: Final = frozenset({"stats-first-error", "stats-single-fetch"})
+POISON: Final = 100  # MADV_HWPOISON
 LOOK: Final = Observe.EACH_STEP | Observe.ISOLATED
 _PARTS: Final = ("per_range", "stats", "array", "ctl")
 
@@ -165,9 +166,10 @@ class Kernel:
         *steps: Step,
         files: tuple[FileSlot, ...] = (),
         whole: bool = False,
+        rights: Rights = Rights.ALL,
     ) -> Seen:
-        """Run one program alone, with a look after each step. whole: see Program."""
-        program = Program(layout, steps, files, whole)
+        """Run one program alone, with a look after each step. whole, rights: see Program."""
+        program = Program(layout, steps, files, whole, rights)
         assert not (problems := validate(program)), problems
         (outcome,) = self.target.run_batch([program], LOOK)
         assert outcome.status is Status.DONE, (outcome.status, outcome.signal, outcome.reason)
@@ -214,6 +216,14 @@ def ranges(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """A target that has madvise_ranges()."""
     if target.facts.ranges_call is RangesCall.ABSENT:
         pytest.skip(f"{target.name} has no madvise_ranges()")
+    yield from _checked(target, request)
+
+
+@pytest.fixture
+def poisonable(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """A target whose kernel knows HWPOISON."""
+    if POISON not in target.facts.advices:
+        pytest.skip(f"{target.name} has no CONFIG_MEMORY_FAILURE")
     yield from _checked(target, request)
 
 

@@ -8,9 +8,10 @@ from conformance.program.call import MadviseRanges, Mmap
 from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.mapping import Backing, Kind, Mapping, Uffd
 from conformance.program.plan import plan_of
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 
 _NOT_EVERYWHERE: Final = frozenset({Kind.DROPPABLE, Kind.SECRETMEM, Kind.HUGETLB, Kind.VVAR})
+_OTHER_USER: Final = Rights.OTHER_USER
 _DISK: Final = Backing.DISK
 _NO_UFFD: Final = Uffd.NO
 _UFFD_WP: Final = Uffd.WP
@@ -34,6 +35,8 @@ def missing_feature(program: Program, facts: KernelFacts) -> str:
             missing = _mapping(step.mapping, facts)
             if missing:
                 return missing
+    if program.rights is _OTHER_USER and not facts.change_user:
+        return "the right to become another user (root)"
     return _ilp32(program, facts) if plan_of(program).ilp32 else ""
 
 

@@ -20,6 +20,7 @@ from conformance.model.page_state import touch_run
 from conformance.model.policy import DEFAULT_POLICY, Policy
 from conformance.model.prediction import Prediction
 from conformance.model.process import Process
+from conformance.model.rights import facts_under
 from conformance.model.snapshot import expect_snapshot
 from conformance.program import call as c
 from conformance.program.content import write_tag
@@ -28,12 +29,14 @@ from conformance.program.kernel_facts import KernelFacts
 from conformance.program.outcome import NOT_PLACED
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
 from conformance.program.plan import plan_of
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 from conformance.program.struct_shapes import shape_of
 from conformance.spec.cite import forget_cited, last_cited
 
 EACH_STEP: Final = 2  # wire.Observe.EACH_STEP
 READ_ALL: Final = 1  # wire.Observe.READ_ALL
+
+_ALL_RIGHTS: Final = Rights.ALL
 
 # The rule that a result rests on when no more special one decided.
 _USUAL: Final[dict[type, str]] = {
@@ -80,6 +83,8 @@ def predict(
     for step in plan.setup:
         run.step(step)
     setup = run.serial
+    if program.rights is not _ALL_RIGHTS:
+        process.facts = process.space.facts = facts_under(program.rights, facts)
     if plan.remote:
         process.remote = fork(process.space)
         process.remote.peer = process.space

@@ -74,5 +74,6 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cap_sys_admin: bool = True
     cap_ipc_lock: bool = True
     memlock_bytes: int = 8 << 20
+    change_user: bool = True  # it may become another user, and take its capabilities along
     kthread_visible: bool = True
     remote_readable: bool = True  # PTRACE_MODE_READ on one's own child

@@ -29,7 +29,7 @@ from conformance.program.places import (
     PAGE,
     page_address,
 )
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 
 # Two generations: a program is asked for again while it is on its way, two batches of 64. More
 # would only keep memory out of the cache.
@@ -40,6 +40,7 @@ _ONFAULT: Final = Lock.ONFAULT
 _NO_UFFD: Final = Uffd.NO
 _UFFD_WP: Final = Uffd.WP
 _VVAR: Final = Kind.VVAR
+_ALL_RIGHTS: Final = Rights.ALL
 _HUGETLB: Final = Kind.HUGETLB
 
 
@@ -180,6 +181,8 @@ def calls_as_ilp32(step: Step) -> bool:
 
 
 def _isolated(program: Program) -> bool:
+    if program.rights is not _ALL_RIGHTS:
+        return True
     for mapping in program.layout:
         if mapping.sealed or _cannot_be_reset(mapping.kind):
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,17 +17,28 @@ MAPPINGS_MAX: Final = 16
 STEPS_MAX: Final = 8
 
 
+class Rights(str, Enum):
+    """Under which rights the steps are taken. Whatever it says, the layout is made with all."""
+
+    ALL = "all"  # those of the target
+    NO_SYS_NICE = "no-sys-nice"  # no CAP_SYS_NICE
+    NO_SYS_ADMIN = "no-sys-admin"  # no CAP_SYS_ADMIN
+    OTHER_USER = "other-user"  # the second process is another user's, whom it may not look at
+
+
 class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The one value that is generated, written, run, judged and shrunk.
 
     whole: runs in a sacrificial process under ptrace, so that its calls may name addresses
-    outside the arena. Equality and hash are of the whole value.
+    outside the arena. rights: what it may do, in a child of its own if less than all; not for
+    `whole`. Equality and hash are of the whole value.
     """
 
     layout: tuple[Mapping, ...]
     steps: tuple[Step, ...]
     files: tuple[FileSlot, ...] = ()
     whole: bool = False
+    rights: Rights = Rights.ALL
 
     def setup(self) -> tuple[AnyStep, ...]:
         """The layout as steps: every mmap in order, then each mapping's lock, touches, marks

@@ -21,7 +21,7 @@ from conformance.program.mapping import (
     Uffd,
 )
 from conformance.program.places import ARENA_PAGES_MAX, FD_PIDFD_SELF, FILE_SLOTS, PAGE
-from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program
+from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program, Rights
 from conformance.program.text_places import RUN_HELP, advice_value, run_value, short
 from conformance.program.text_table import Table
 
@@ -47,6 +47,7 @@ MARK_HELP: Final = f'a mark is "DONTNEED 0..3" or "prot r-- 5": {RUN_HELP}'
 def read_program(top: Table) -> Program:
     """The program of a whole file; `format` is already taken. Raises PlaceError."""
     whole = top.boolean("whole")
+    rights = top.choice("rights", Rights, Rights.ALL)
     files = [
         _file(Table(value, f"file {i}", ("file", i)))
         for i, value in enumerate(top.items("file", FILE_SLOTS))
@@ -56,7 +57,7 @@ def read_program(top: Table) -> Program:
         for i, value in enumerate(top.items("mapping", MAPPINGS_MAX))
     ]
     steps = [_step(value, i) for i, value in enumerate(top.items("step", STEPS_MAX))]
-    return Program(tuple(layout), tuple(steps), tuple(files), whole)
+    return Program(tuple(layout), tuple(steps), tuple(files), whole, rights)
 
 
 def _file(table: Table) -> FileSlot:

@@ -18,7 +18,7 @@ from conformance.program.mapping import (
     Uffd,
 )
 from conformance.program.places import FD_PIDFD_SELF
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 from conformance.program.text_places import (
     address_text,
     advice_word,
@@ -37,6 +37,8 @@ def program_lines(program: Program) -> list[str]:
     out: list[str] = []
     if program.whole:
         out.append("whole = true")
+    if program.rights is not Rights.ALL:
+        out.append(f'rights = "{program.rights.value}"')
     for slot in program.files:
         out += ["", "[[file]]", *_file(slot)]
     for mapping in program.layout:

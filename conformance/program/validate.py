@@ -15,7 +15,7 @@ from conformance.program import call as c
 from conformance.program import control_struct as cs
 from conformance.program.mapping import FILE_KINDS, Backing, FileSlot, Kind, Mapping
 from conformance.program.places import ARENA_PAGES_MAX, FILE_SLOTS, PAGE
-from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program
+from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program, Rights
 from conformance.program.reach import (
     ARENA,
     POISON_ADVICES,
@@ -90,6 +90,8 @@ def _counts(program: Program) -> Iterator[Danger]:
         ("file", len(program.files), 0, FILE_SLOTS),
     ):
         yield from _bounds(f"number of [[{key}]]", count, low, most)
+    if program.whole and program.rights is not Rights.ALL:
+        yield Danger("rights", "are those of an ordinary process: not together with whole = true")
     placed = [*program.layout, *(s.mapping for s in program.steps if isinstance(s, c.Mmap))]
     if sum(mapping.kind is Kind.VVAR for mapping in placed) > 1:
         yield Danger("mapping", "more than one is of kind vvar; a process has one")

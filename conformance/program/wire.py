@@ -35,7 +35,7 @@ from conformance.program.places import (
     page_address,
 )
 from conformance.program.plan import plan_of
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 
 MAGIC_PROGRAM: Final = 0x4D56_5047
 MAGIC_OUTCOME: Final = 0x4D56_4F55
@@ -62,6 +62,7 @@ class Op(IntEnum):
     ZONE_CHECK = 14  # a peek of 8 bytes: 0, or the first changed zone address outside PEEKs
     SYSCALL32 = 15  # i386 number, five arguments, through int $0x80; result as SYSCALL
     FORK_EXEC = 16  # result 0 or -errno, and a peek of call.HEIRS
+    RIGHTS = 17  # RIGHTS_NUMBER; no result
 
 
 class Observe(IntFlag):
@@ -75,6 +76,7 @@ class Observe(IntFlag):
     REMOTE = 32  # a second process stands by
 
 
+RIGHTS_NUMBER: Final = {right: number for number, right in enumerate(Rights)}
 BACKING_NUMBER: Final = {Backing.MEMFD: 0, Backing.TMPFS: 1, Backing.DISK: 2}
 MAP_SHARED, MAP_PRIVATE, MAP_DROPPABLE = 0x1, 0x2, 0x8
 MAP_FIXED, MAP_ANONYMOUS, MAP_GROWSDOWN = 0x10, 0x20, 0x100
@@ -102,6 +104,7 @@ _SECRETMEM: Final = Kind.SECRETMEM
 _VVAR: Final = Kind.VVAR
 _ZERO: Final = Kind.ZERO
 _SHARED: Final = Sharing.SHARED
+_ALL_RIGHTS: Final = Rights.ALL
 
 # The first word of each op of fixed length: opcode and number of words.
 _FILE: Final[int] = Op.FILE | 4 << 8
@@ -144,6 +147,9 @@ def encode(program: Program, ident: int, observe: Observe = Observe(0)) -> bytes
     for prepared in plan.setup:
         serial += 1
         ops += _encode_step(prepared, serial, words)
+    if program.rights is not _ALL_RIGHTS:
+        words.extend((Op.RIGHTS | 2 << 8, RIGHTS_NUMBER[program.rights]))
+        ops += 1
     if plan.remote:
         flags |= _REMOTE_STANDS_BY
         words.append(_REMOTE)

@@ -40,6 +40,10 @@ def header() -> str:
         {f"BACKING_{backing.name}": number for backing, number in wire.BACKING_NUMBER.items()},
     )
     parts += _section(
+        "Rights of a program",
+        {f"RIGHTS_{right.name}": number for right, number in wire.RIGHTS_NUMBER.items()},
+    )
+    parts += _section(
         "What a FORK_EXEC reads back",
         {f"HEIR_{n.upper().replace(chr(39), '').replace(' ', '_')}": i for i, n in enumerate(HEIRS)}
         | {"HEIRS": len(HEIRS)},

@@ -26,7 +26,7 @@ from conformance.program.mapping import (
     Touch,
     Uffd,
 )
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 from conformance.program.text_places import PIDFDS, PLACES
 from conformance.program.validate import validate
 
@@ -155,7 +155,9 @@ def any_programs(draw: st.DrawFn) -> Program:
         layout.append(draw(mappings(at, pages, files)))
         at += pages
     chosen = draw(st.lists(steps(files), min_size=1, max_size=4))
-    return Program(tuple(layout), tuple(chosen), tuple(files), draw(st.booleans()))
+    whole = draw(st.booleans())
+    rights = Rights.ALL if whole else draw(st.sampled_from(Rights))
+    return Program(tuple(layout), tuple(chosen), tuple(files), whole, rights)
 
 
 def programs() -> st.SearchStrategy[Program]:
@@ -167,4 +169,5 @@ def safe_part(program: Program) -> Program:
     """The program without the steps that may not be run, so that few draws are lost."""
     bad = {problem.header[1] for problem in validate(program) if problem.header[0] == "step"}
     kept = tuple(step for i, step in enumerate(program.steps) if i not in bad)
-    return Program(program.layout, kept or (c.Fork(),), program.files, program.whole)
+    return Program(program.layout, kept or (c.Fork(),), program.files, program.whole,
+                   program.rights)  # fmt: skip

@@ -38,7 +38,7 @@ from conformance.program.places import (
     ZONE_RO_END,
 )
 from conformance.program.plan import calls_as_ilp32
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 from fuzz.generate.programs import ProgramSource
 
 WORD = 1 << 64
@@ -54,6 +54,7 @@ def census(programs: Iterable[Program]) -> Census:
         out["program", "whole"] += program.whole
         out["program", "isolated"] += program.isolated()
         out["program", "remote"] += program.remote()
+        out["program", program.rights.value] += program.rights is not Rights.ALL
         out["mappings", str(len(program.layout))] += 1
         out["steps", str(len(program.steps))] += 1
         for slot in program.files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.program.call import Step
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 from fuzz.generate.calls import draw_madvise, draw_process_madvise
 from fuzz.generate.chooser import Chooser
 from fuzz.generate.control_structs import draw_madvise_ranges
@@ -52,7 +52,8 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
         steps.append(_draw_step(chooser, layout, swarm, kind, whole))
     if heirs:
         steps.append(FORK_EXEC)
-    return Program(tuple(layout.mappings), tuple(steps), layout.files, whole)
+    rights = Rights.ALL if whole else swarm.rights
+    return Program(tuple(layout.mappings), tuple(steps), layout.files, whole, rights)
 
 
 def _draw_step(chooser: Chooser, layout: Layout, swarm: Swarm, kind: int, whole: bool) -> Step:

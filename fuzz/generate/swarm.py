@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
+from conformance.program.program import Rights
 from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.options import GenerateOptions
 from fuzz.generate.tables import (
@@ -39,6 +40,9 @@ _HOSTILITY: Final = table((4, CLEAN), (4, MIXED), (2, HOSTILE))
 _EXTRAS: Final = table((6, EXTRAS_NONE), (3, EXTRAS_SOME), (1, EXTRAS_MANY))
 _PIDFDS: Final = table((5, PIDFDS_SELF), (1, PIDFDS_ANY))
 _RANGES: Final = (RANGES_CLEAN, RANGES_ANY, RANGES_HOSTILE)
+_RIGHTS: Final = table((30, Rights.ALL), (1, Rights.NO_SYS_NICE), (1, Rights.OTHER_USER))
+# Of programs that know no other process.
+_RIGHTS_ALONE: Final = table((299, Rights.ALL), (1, Rights.NO_SYS_ADMIN))
 # Few: what they prove beyond other programs lies in how arguments and structs are read.
 ILP32_ONE_IN: Final = 24
 _TWINS: Final = (2, 4, 6, 1)  # of 8 mappings, how many repeat the one before
@@ -49,12 +53,12 @@ class Swarm:
 
     hostility: CLEAN programs make few mistakes in their arguments, HOSTILE ones many.
     twins: of 8 mappings, how many are like the one before them. ilp32: calls are made as a 32-bit
-    process makes them.
+    process makes them. rights: Program.rights, of a program that is not whole.
     """
 
     __slots__ = (
         "templates", "extras", "advices", "steps", "ranges", "pidfds", "hostility", "twins",
-        "ilp32",
+        "ilp32", "rights",
     )  # fmt: skip
 
     def __init__(self, chooser: Chooser, options: GenerateOptions) -> None:
@@ -67,6 +71,7 @@ class Swarm:
         self.advices: tuple[int, ...] = palette(chooser, advices(options.advices))
         self.steps: tuple[int, ...] = palette(chooser, step_table(options.surfaces))
         self.pidfds: tuple[int, ...] = pick(_PIDFDS)
+        self.rights: Rights = pick(_RIGHTS if len(self.pidfds) > 1 else _RIGHTS_ALONE)
         self.ilp32: bool = chooser.chance(1, ILP32_ONE_IN)
         self.ranges: tuple[int, ...] = RANGES_ILP32 if self.ilp32 else _RANGES[self.hostility]
 

@@ -52,7 +52,9 @@ COMBINATIONS = tuple(
 COUNTS = ("zero", "fewer", "more", "beyond 1024")
 
 EXPECTED: Rows = {
-    "program": ("whole", "isolated", "remote"),
+    "program": (
+        "whole", "isolated", "remote", "no-sys-nice", "no-sys-admin", "other-user",
+    ),
     "mappings": ("1", "2", "3", "4", "5", "6", "8", "16"),
     "steps": ("1", "2", "3", "4", "5", "6", "7", "8"),
     "kind": tuple(kind.value for kind in Kind),

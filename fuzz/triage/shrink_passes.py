@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from conformance.program import call as c
 from conformance.program.mapping import FILE_KINDS, Kind, Mapping, Prot, Sharing
-from conformance.program.program import Program
+from conformance.program.program import Program, Rights
 from fuzz.triage.shrink_columns import fewer_columns
 from fuzz.triage.shrink_steps import simpler_steps, with_defaults, without_runs
 
@@ -32,10 +32,12 @@ def fewer_mappings(program: Program) -> Iterator[Program]:
         yield replace(program, layout=layout)
 
 
-def not_whole(program: Program) -> Iterator[Program]:
-    """Without the sacrificial process, where no call needs it."""
+def plain_process(program: Program) -> Iterator[Program]:
+    """With all rights, and without the sacrificial process, where no call needs it."""
     if program.whole:
         yield replace(program, whole=False)
+    if program.rights is not Rights.ALL:
+        yield replace(program, rights=Rights.ALL)
 
 
 def fewer_files(program: Program) -> Iterator[Program]:
@@ -136,5 +138,5 @@ PASSES: Final[tuple[Pass, ...]] = (
     fewer_files,
     fewer_columns,
     plainer_steps,
-    not_whole,
+    plain_process,
 )

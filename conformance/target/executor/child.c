@@ -109,6 +109,10 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 	case OP_FORK:
 		record_result(remote_fork_snapshot(program));
 		break;
+	case OP_RIGHTS:
+		if (!rights_limit(w[0]))
+			record->unable = true;
+		break;
 	case OP_FORK_EXEC:
 		heirs_forget();
 		record_result(call_fork_exec());

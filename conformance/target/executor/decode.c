@@ -21,6 +21,7 @@ static const u32 op_words[] = {
 	[OP_ZONE_CHECK] = 1,
 	[OP_SYSCALL32] = 7,
 	[OP_FORK_EXEC] = 1,
+	[OP_RIGHTS] = 2,
 };
 
 static bool inside(u64 start, u64 bytes, u64 low, u64 high)
@@ -57,6 +58,10 @@ static const char *check_op(const struct op *op)
 	case OP_FILE:
 		if (w[0] >= FILE_SLOTS || w[1] > BACKING_DISK || w[2] > ARENA_PAGES_MAX)
 			return "a FILE has no such slot, backing or size";
+		break;
+	case OP_RIGHTS:
+		if (w[0] > RIGHTS_OTHER_USER)
+			return "a RIGHTS names none";
 		break;
 	default:
 		break;

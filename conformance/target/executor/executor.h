@@ -88,6 +88,8 @@ struct record {
 	u32 peek_words, snapshot_words;
 	bool unable; /* something the program needs is lacking: NOT_RUN */
 	volatile u32 remote_wanted; /* futex: 1 when the second process is to look */
+	volatile u32 remote_stands; /* futex: 1 when it is what it is to be */
+	volatile u32 remote_refused; /* it could not become that */
 	s64 results[RECORD_RESULTS];
 	u64 peeks[RECORD_PEEK_WORDS];
 	u64 snapshots[RECORD_SNAPSHOT_WORDS];
@@ -244,6 +246,12 @@ void remote_open_self(void);
 s64 remote_fork_snapshot(const struct program *program);
 bool remote_start(const struct program *program);
 void remote_finish(void);
+
+/* rights.c: programs with fewer rights */
+
+bool rights_limit(u32 limit);
+bool rights_become_other(void);
+bool rights_other_user(void);
 
 /* heirs.c: what new VMAs start with */
 

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "executor.h"
 #include "facts.h"
 
 #define CAP_SYS_NICE_NUMBER 23
@@ -121,6 +122,12 @@ static void remote_access_first(struct finding *f, const struct ground *ground)
 	end_child(child);
 }
 
+static void change_user(struct finding *f, const struct ground *ground)
+{
+	(void)ground;
+	found(f, rights_become_other());
+}
+
 /* Is process 2 a kernel thread that one can hold a pidfd of? Not in a pid namespace. */
 static void kthread_visible(struct finding *f, const struct ground *ground)
 {
@@ -146,6 +153,7 @@ static void kthread_visible(struct finding *f, const struct ground *ground)
 const struct fact facts_of_remote[] = {
 	{ "remote_access_first", FACT_BOOL, remote_access_first },
 	{ "remote_readable", FACT_BOOL, remote_readable },
+	{ "change_user", FACT_BOOL, change_user },
 	{ "kthread_visible", FACT_BOOL, kthread_visible },
 	{ "cap_sys_nice", FACT_BOOL, cap_sys_nice },
 	{ 0 },

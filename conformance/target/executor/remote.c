@@ -118,15 +118,27 @@ bool remote_start(const struct program *program)
 	pid_t pid;
 
 	record->remote_wanted = 0;
+	record->remote_stands = 0;
+	record->remote_refused = 0;
 	pid = fork_raw(&remote_pidfd);
 	if (!pid) {
 		die_with_parent(parent);
+		if (rights_other_user()) {
+			record->remote_refused = !rights_become_other();
+			die_with_parent(parent); /* a new user has forgotten it */
+		}
+		record->remote_stands = 1;
+		sys(SYS_futex, &record->remote_stands, FUTEX_WAKE, 1);
 		while (!record->remote_wanted)
 			sys(SYS_futex, &record->remote_wanted, FUTEX_WAIT, 0, NULL);
 		child_open_proc();
 		snapshot_take(&myself, program, record_step(), true, true);
 		sys(SYS_exit_group, 0);
 	}
+	while (pid > 0 && rights_other_user() && !record->remote_stands)
+		sys(SYS_futex, &record->remote_stands, FUTEX_WAIT, 0, NULL);
+	if (pid > 0 && record->remote_refused)
+		return false;
 	return pid > 0 && sys(SYS_dup3, remote_pidfd, FD_PIDFD_REMOTE, O_CLOEXEC) >= 0;
 }
 

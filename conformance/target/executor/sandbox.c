@@ -255,6 +255,9 @@ static bool run_op(const struct program *program, const struct op *op, bool last
 		break;
 	case OP_FORK:
 		return fork_snapshot(program);
+	case OP_RIGHTS:
+		record->unable = true; /* no program has both */
+		break;
 	case OP_FORK_EXEC:
 		heirs_forget();
 		if (!run_function(op, &result))

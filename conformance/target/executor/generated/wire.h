@@ -24,6 +24,7 @@
 #define OP_ZONE_CHECK	14
 #define OP_SYSCALL32	15
 #define OP_FORK_EXEC	16
+#define OP_RIGHTS	17
 
 /* How a program is run and looked at */
 #define OBSERVE_READ_ALL	1
@@ -37,6 +38,12 @@
 #define BACKING_MEMFD	0
 #define BACKING_TMPFS	1
 #define BACKING_DISK	2
+
+/* Rights of a program */
+#define RIGHTS_ALL	0
+#define RIGHTS_NO_SYS_NICE	1
+#define RIGHTS_NO_SYS_ADMIN	2
+#define RIGHTS_OTHER_USER	3
 
 /* What a FORK_EXEC reads back */
 #define HEIR_OWN_HEAP	0
