@@ -62,7 +62,7 @@ def _row(
 
 # Of two that match in one report the one that stands first here names it: what says more first.
 # -- what madvet's own executor prints
-_row("leak", r"^madvet: leak: (?P<what>\w+)\b", "leak: {what}", NOWHERE)
+_row("leak", r"^executor: leak: (?P<what>\w+): ", "leak: {what}", NOWHERE)
 # -- sanitizers
 _row(
     "kasan-free",

@@ -18,6 +18,7 @@
 
 #define PROTOCOL_VERSION 2
 #define HELLO_BPF 1 /* the BPF reader of VmFlags works */
+#define HELLO_LEAKS 2 /* leaks are looked for */
 #define TAINT_SHIFT 32 /* of a reply's last word: above the number of programs */
 #define PROGRAMS_PER_CHILD 64
 #define DEADLINE_MS 2000
@@ -33,6 +34,7 @@ struct options {
 	bool shim; /* RANGES calls shim.c, not the kernel */
 	bool no_bpf;
 	bool poison; /* let MADV_HWPOISON and MADV_SOFT_OFFLINE through: guests */
+	const char *slabs; /* folder where the kernel counts its objects; NULL: no look at leaks */
 	int mutant; /* fault switched on in the shim, 0 for none */
 	unsigned int deadline_ms;
 };
@@ -262,6 +264,13 @@ int heir_main(void);
 s64 call_fork_exec(void);
 void heirs_forget(void);
 void heirs_report(void);
+
+/* leaks.c: kernel memory that a batch leaves behind */
+
+bool leaks_create(const char *folder);
+bool leaks_due(u32 programs);
+u64 leaks_look(void);
+void leaks_tell(u64 grown, u32 runs, u32 programs);
 
 /* selftest.c */
 

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Kernel memory that a batch leaves behind: when everything that it made has
+ * ended, there are as many address spaces, tasks, mappings and the like as
+ * before. Only on a kernel that nobody else uses does that say anything.
+ *
+ * The kernel counts the objects of each of its caches below /sys/kernel/slab.
+ * To shrink a cache makes the count exact: what is free and kept for later, and
+ * what KASAN keeps to catch its use, is given back. Under KASAN that takes 10 ms
+ * for each cache, nearly all of it waiting, so some processes do it side by side;
+ * and large batches are looked at only so often that it costs 5 % of the time.
+ *
+ * Some growth is for good and no fault: what is made on first use. A batch leaks
+ * when the same cache grows each time that the batch is run again.
+ */
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "executor.h"
+
+#define SMALL_BATCH (PROGRAMS_PER_CHILD - 1) /* is looked at each time */
+#define SHARE 20 /* of the time, at most one part in so many is spent looking */
+#define SETTLE_US 20000 /* between two looks at a cache that has grown */
+#define SETTLE_LOOKS 10 /* RCU lets go within some ticks of the clock */
+
+static const char *const objects[] = {
+	"mm_struct", "task_struct", "vm_area_struct", "anon_vma", "pid", "filp",
+};
+/* Of unknown purpose: all are called kmalloc. cg: charged to a cgroup. */
+static const char *const kinds[] = { "kmalloc-", "kmalloc-cg-" };
+static const char *const sizes[] = {
+	"8", "16", "32", "64", "96", "128", "192", "256", "512", "1k", "2k", "4k", "8k",
+};
+
+static struct cache {
+	char name[32];
+	int objects, shrink;
+	long base; /* objects when it was last looked at */
+} caches[ARRAY_SIZE(objects) + ARRAY_SIZE(kinds) * ARRAY_SIZE(sizes)];
+static u32 n_caches;
+_Static_assert(ARRAY_SIZE(caches) <= 64, "a set of caches is a word of bits");
+
+#define SHRINKERS 8 /* processes; each has its own address space, or its host process under UML */
+#define SHRINK_MS 10000 /* all caches together take some 40 */
+#define BROKEN 255 /* a shrinker's answer: no cache has that number */
+
+static int to_shrink[2], shrunk[2]; /* pipes of cache numbers */
+static u64 next_look; /* when, in microseconds */
+
+static u64 now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ul + now.tv_nsec / 1000;
+}
+
+static int open_file(const char *folder, const char *cache, const char *file, int flags)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s/%s", folder, cache, file);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static void add(const char *folder, const char *kind, const char *rest)
+{
+	struct cache *cache = &caches[n_caches];
+
+	snprintf(cache->name, sizeof(cache->name), "%s%s", kind, rest);
+	cache->objects = open_file(folder, cache->name, "objects", O_RDONLY);
+	if (cache->objects < 0)
+		return; /* this kernel has no such cache, or does not count it */
+	cache->shrink = open_file(folder, cache->name, "shrink", O_WRONLY);
+	if (cache->shrink < 0)
+		fail("cannot open %s/%s/shrink: %m", folder, cache->name);
+	n_caches++;
+}
+
+static bool shrink(const struct cache *cache)
+{
+	return pwrite(cache->shrink, "1", 1, 0) == 1;
+}
+
+static _Noreturn void shrinker(pid_t parent)
+{
+	u8 number;
+
+	die_with_parent(parent);
+	sys(SYS_close, STDIN_FILENO); /* whose ends must be seen by others */
+	sys(SYS_close, STDOUT_FILENO);
+	while (read(to_shrink[0], &number, 1) == 1) {
+		if (!shrink(&caches[number]))
+			number = BROKEN;
+		if (write(shrunk[1], &number, 1) != 1)
+			break;
+	}
+	for (;;)
+		sys(SYS_exit_group, EXIT_HARNESS);
+}
+
+static void start_shrinkers(void)
+{
+	pid_t parent = getpid();
+
+	if (pipe2(to_shrink, O_CLOEXEC) || pipe2(shrunk, O_CLOEXEC))
+		fail("cannot make a pipe: %m");
+	for (u32 i = 0; i < SHRINKERS; i++) {
+		int pidfd;
+		pid_t pid = fork_raw(&pidfd);
+
+		if (pid < 0)
+			fail("cannot fork: %s", strerror(-pid));
+		if (!pid)
+			shrinker(parent);
+		close(pidfd);
+	}
+}
+
+static void shrink_all(void)
+{
+	struct pollfd fd = { .fd = shrunk[0], .events = POLLIN };
+
+	for (u32 i = 0; i < n_caches; i++)
+		if (write(to_shrink[1], &(u8){ i }, 1) != 1)
+			fail("cannot hand over a cache: %m");
+	for (u32 i = 0; i < n_caches; i++) {
+		u8 number = BROKEN;
+
+		if (poll(&fd, 1, SHRINK_MS) != 1 || read(shrunk[0], &number, 1) != 1 ||
+		    number == BROKEN)
+			fail("the kernel's caches cannot be shrunk");
+	}
+}
+
+static long count(const struct cache *cache)
+{
+	char text[256];
+	long got = pread(cache->objects, text, sizeof(text) - 1, 0);
+
+	if (got <= 0)
+		fail("cannot count %s: %m", cache->name);
+	text[got] = 0;
+	return strtol(text, NULL, 10);
+}
+
+static long count_again(const struct cache *cache)
+{
+	usleep(SETTLE_US);
+	if (!shrink(cache))
+		fail("cannot shrink %s: %m", cache->name);
+	return count(cache);
+}
+
+/* The caches that have grown since the last look, as a word of bits. */
+u64 leaks_look(void)
+{
+	u64 start = now_us(), grown = 0, end;
+
+	shrink_all();
+	for (u32 i = 0; i < n_caches; i++) {
+		long objects = count(&caches[i]);
+
+		for (u32 tries = 0; objects > caches[i].base && tries < SETTLE_LOOKS; tries++)
+			objects = count_again(&caches[i]);
+		if (objects > caches[i].base)
+			grown |= 1ul << i;
+		caches[i].base = objects;
+	}
+	end = now_us();
+	next_look = end + SHARE * (end - start);
+	return grown;
+}
+
+/* True when there is something to count. */
+bool leaks_create(const char *folder)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(objects); i++)
+		add(folder, "", objects[i]);
+	for (u32 kind = 0; kind < ARRAY_SIZE(kinds); kind++)
+		for (u32 i = 0; i < ARRAY_SIZE(sizes); i++)
+			add(folder, kinds[kind], sizes[i]);
+	if (n_caches) {
+		start_shrinkers();
+		leaks_look();
+	}
+	return n_caches;
+}
+
+bool leaks_due(u32 programs)
+{
+	return n_caches && (programs <= SMALL_BATCH || now_us() >= next_look);
+}
+
+/* For the console, where conformance/target/kernel_log.py reads it. */
+void leaks_tell(u64 grown, u32 runs, u32 programs)
+{
+	for (u32 i = 0; i < n_caches; i++) {
+		int letters = strcspn(caches[i].name, "-");
+
+		if (grown & 1ul << i)
+			complain("leak: %.*s: there are more of %s after each of %u runs of %u programs",
+				 letters, caches[i].name, caches[i].name, runs, programs);
+	}
+}

@@ -1,0 +1,141 @@
+"""The look at leaked kernel memory, on counts that the test makes up: what is told, and when."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from conformance.program.call import Fork, Madvise
+from conformance.program.mapping import Kind, Mapping, Touch
+from conformance.program.outcome import Status
+from conformance.program.places import PAGE, page_address
+from conformance.program.program import Program
+from conformance.target.executor_build import build_executor
+from conformance.target.kernel_log import find_reports
+from conformance.tests.executor_driver import Executor
+
+PROGRAM = Program(
+    (Mapping(Kind.ANON, 0, 2, touches=(Touch(0, 2),)),), (Madvise(page_address(0), PAGE, 4),)
+)
+# Takes some 100 ms a run, in which the count of the test's own thread moves on.
+SLOW_BATCH = [Program(PROGRAM.layout, (Fork(),) * 8)] * 40
+HELLO_LEAKS = 2
+LARGE_BATCH = 64
+
+
+class Slabs:
+    """What the kernel has below /sys/kernel/slab."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self.folder = folder
+        for name in names:
+            (folder / name).mkdir(parents=True)
+            (folder / name / "shrink").write_text("")
+            self.set(name, 10)
+
+    def set(self, name: str, objects: int) -> None:
+        """As long as ever, so that a reader never sees half of it."""
+        (self.folder / name / "objects").write_text(f"{objects:08d} N0={objects:08d}\n")
+
+    @contextmanager
+    def growing(self, name: str) -> Iterator[None]:
+        """More and more while the test runs, and some more at once."""
+        self.set(name, 100)
+        done = threading.Event()
+
+        def grow() -> None:
+            objects = 100
+            path = self.folder / name / "objects"
+            with path.open("r+b", buffering=0) as file:
+                while not done.wait(0.001):
+                    objects += 1
+                    file.seek(0)
+                    file.write(b"%08d" % objects)
+
+        thread = threading.Thread(target=grow)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+@contextmanager
+def executor(slabs: Slabs, tmp_path: Path) -> Iterator[Executor]:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with Executor(build_executor(), folder, "--leak-check", str(slabs.folder)) as running:
+        yield running
+
+
+def test_what_grows_with_each_run_is_told_with_a_title(tmp_path: Path) -> None:
+    slabs = Slabs(tmp_path / "slab", "mm_struct", "task_struct")
+    with executor(slabs, tmp_path) as running:
+        assert running.flags & HELLO_LEAKS
+        with slabs.growing("task_struct"):
+            outcomes = running.run(SLOW_BATCH)
+        said = running.said()
+    assert {outcome.status for outcome in outcomes} == {Status.DONE}
+    (report,) = find_reports(said)
+    assert (report.title, report.fatal) == ("leak: task_struct", False)
+    assert f"each of 3 runs of {len(SLOW_BATCH)} programs" in said
+    assert (slabs.folder / "mm_struct" / "shrink").read_text() == "1"
+
+
+@pytest.mark.parametrize("name", ["kmalloc-64", "kmalloc-cg-1k"])
+def test_memory_of_unknown_purpose_has_one_title(tmp_path: Path, name: str) -> None:
+    slabs = Slabs(tmp_path / "slab", name)
+    with executor(slabs, tmp_path) as running:
+        with slabs.growing(name):
+            running.run(SLOW_BATCH)
+        said = running.said()
+    assert [report.title for report in find_reports(said)] == ["leak: kmalloc"]
+    assert name in said
+
+
+def test_what_grows_once_is_not_told(tmp_path: Path) -> None:
+    slabs = Slabs(tmp_path / "slab", "mm_struct")
+    with executor(slabs, tmp_path) as running:
+        slabs.set("mm_struct", 11)
+        running.one(PROGRAM)
+        slabs.set("mm_struct", 9)
+        running.one(PROGRAM)
+        slabs.set("mm_struct", 10)
+        outcome = running.one(PROGRAM)
+        assert running.said() == ""
+    assert outcome.status is Status.DONE
+
+
+def test_a_large_batch_is_looked_at_only_so_often(tmp_path: Path) -> None:
+    """The look that finds growth takes 0.2 s per run: 20 times that pass before the
+    next one."""
+    slabs = Slabs(tmp_path / "slab", "mm_struct")
+    batch = SLOW_BATCH + [PROGRAM] * (LARGE_BATCH - len(SLOW_BATCH))
+    with executor(slabs, tmp_path) as running, slabs.growing("mm_struct"):
+        running.run(batch)  # no look was made yet, so this one is due
+        first = running.said().count("leak: mm_struct")
+        for _ in range(5):
+            running.run([PROGRAM] * LARGE_BATCH)
+        assert running.said().count("leak: mm_struct") == first == 1
+        running.run(SLOW_BATCH)
+        assert running.said().count("leak: mm_struct") == first + 1
+
+
+def test_a_kernel_that_counts_nothing_is_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "slab").mkdir()
+    with executor(Slabs(tmp_path / "slab"), tmp_path) as running:
+        assert not running.flags & HELLO_LEAKS
+        assert running.one(PROGRAM).status is Status.DONE
+
+
+def test_a_cache_that_cannot_be_counted_ends_the_executor_in_words(tmp_path: Path) -> None:
+    slabs = Slabs(tmp_path / "slab", "mm_struct")
+    with executor(slabs, tmp_path) as running:
+        (slabs.folder / "mm_struct" / "objects").write_text("")
+        with pytest.raises(EOFError, match="cannot count mm_struct"):
+            running.one(PROGRAM)
