@@ -31,6 +31,7 @@ from conformance.target.ring import Ring
 from conformance.target.target import TargetError
 
 TMP: Final = "/var/tmp"  # in the guest: a disk where it has one
+SLABS: Final = "/sys/kernel/slab"  # in the guest: where the kernel counts its objects
 NOT_ALONE: Final = "(met in a batch of {count}, and not when each program ran alone)"
 SHARED_MEMORY: Final = Path("/dev/shm")
 
@@ -85,7 +86,7 @@ class GuestTarget(ExecutorTarget):
         ring = Ring(options.part_bytes, ring_path)
         arguments = [
             "executor", "--tmp", TMP, "--ring", "@ring", "--ring-bytes", str(ring.bytes),
-            "--deadline-ms", str(self._deadline_ms),
+            "--deadline-ms", str(self._deadline_ms), "--leak-check", SLABS,
         ]  # fmt: skip
         boot = Boot(self._kernel, initrd, -1, ring_path, ring.bytes, self.folder, options.append)
         link = GuestLink(self._kind.machine, boot, ring, arguments, self._kind.pace, options.cpu)
@@ -154,10 +155,11 @@ def _crashed(report: Report) -> Outcome:
     return Outcome(status=Status.CRASHED, results=(), reason=report.title, log=report.log)
 
 
-def open_guest(name: str, options: Options = USUAL, mutant: int = 0) -> GuestTarget:
-    """The guest target of a name in KINDS; mutant: with one planted fault. TargetError."""
+def open_guest(name: str, options: Options = USUAL, mutant: int | None = None) -> GuestTarget:
+    """The guest target of a name in KINDS; mutant: a kernel that has the planted faults, with one
+    of them, 0 for none. TargetError."""
     flavour, kind = KINDS[name]
-    if mutant:
+    if mutant is not None:
         flavour = {"uml": "uml-mutants", "qemu-debug": "debug-mutants"}[name]
         append = f"madvise_ranges.mutant={mutant} {options.append}".strip()
         options = options._replace(append=append)

@@ -15,6 +15,7 @@
  */
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,7 @@ static void add(const char *folder, const char *kind, const char *rest)
 	cache->shrink = open_file(folder, cache->name, "shrink", O_WRONLY);
 	if (cache->shrink < 0)
 		fail("cannot open %s/%s/shrink: %m", folder, cache->name);
+	cache->base = LONG_MAX;
 	n_caches++;
 }
 
@@ -190,6 +192,7 @@ bool leaks_create(const char *folder)
 	if (n_caches) {
 		start_shrinkers();
 		leaks_look();
+		next_look = 0;
 	}
 	return n_caches;
 }
