@@ -23,7 +23,7 @@ void ring_open(void)
 		fail("--ring and --ring-bytes (a multiple of four pages) are needed");
 	part_bytes = options.ring_bytes / 4;
 	if (fstat(options.ring_fd, &stat))
-		fail("the ring: %m");
+		fail("the ring is no file of %zu bytes: %m", options.ring_bytes);
 	if (S_ISBLK(stat.st_mode)) {
 		device = options.ring_fd;
 		ring = shared_create(options.ring_bytes, "the ring");
