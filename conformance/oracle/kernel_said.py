@@ -42,12 +42,24 @@ def kind_of(title: str) -> VerdictKind:
 
 
 def kernel_difference(steps: Steps, outcome: Outcome) -> Difference:
-    """The difference between a kernel that said this and one that is quiet. Where the program
-    went on to its end, nobody knows in which step it was said."""
+    """The difference between a kernel that said this and one that is quiet."""
     title = title_of(outcome.log)
-    step = min(outcome.step, len(steps.all) - 1)
-    where = steps.words(step)
-    if outcome.status in (Status.DONE, Status.NOT_RUN):
-        step, where = len(steps.all) - 1, "some step"
+    step, where = _place(steps, outcome)
     words = f"{where}: kernel log: {title}"
     return Difference(step, FIELD + title, title, "says nothing", words, cite("kernel-quiet"))
+
+
+def _place(steps: Steps, outcome: Outcome) -> tuple[int, str]:
+    """The step in which it was said, and words for it.
+
+    Nobody knows it of a program that went on to its end, and of one whose guest took with it
+    what was noted of its progress. Of a program of one step it is taken to be that one.
+    """
+    last = len(steps.all) - 1
+    unknown = outcome.status in (Status.DONE, Status.NOT_RUN) or not (
+        outcome.step or outcome.results
+    )
+    if not unknown:
+        step = min(outcome.step, last)
+        return step, steps.words(step)
+    return last, steps.words(last) if last == steps.setup else "some step"

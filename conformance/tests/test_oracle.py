@@ -226,3 +226,12 @@ def test_a_crash_in_any_step_even_one_that_is_none_is_a_verdict(step: int) -> No
     verdict = judge(PROGRAM, outcome, predict(PROGRAM, FACTS))
     assert verdict.kind is VerdictKind.CRASH
     assert str(identify(PROGRAM, verdict)) == "kernel/any/any/kernel-quiet/a|b title"
+
+
+def test_where_nobody_knows_the_step_none_is_named_but_the_only_one() -> None:
+    gone = Outcome(Status.CRASHED, (), log="kernel BUG in f")
+    two = judge(PROGRAM, gone, predict(PROGRAM, FACTS))
+    assert two.differences[0].words == "some step: kernel log: kernel BUG in f"
+    single = replace(PROGRAM, steps=PROGRAM.steps[:1])
+    one = judge(single, gone, predict(single, FACTS))
+    assert one.differences[0].words.startswith("step 1 madvise(arena, 1p, SEQUENTIAL): kernel log")

@@ -116,7 +116,7 @@ class _Hunt:
                     break
                 at, size = flights.popleft()
                 bad = [
-                    (at + i, one.program, words_of(one.verdict))
+                    (at + i, one.program)
                     for i, one in enumerate(examiner.finish())
                     if self._suspicious(one.program, one.verdict)
                 ]
@@ -127,28 +127,29 @@ class _Hunt:
             while flights:
                 examiner.finish()
                 first = min(first, flights.popleft()[0])
-            for number, program, words in bad:
-                if self._kills(number, program):
+            for number, program in bad:
+                words = self._kills(number, program)
+                if words:
                     seconds = time.monotonic() - start
                     return self._score(number, seconds, programs, words)
             if len(self._sick) >= SICK_MAX:
                 break
         return self._score(-1, time.monotonic() - start, programs, self._elsewise)
 
-    def _kills(self, number: int, program: Program) -> bool:
-        """Does it diverge, alone, with the fault and only with it?"""
+    def _kills(self, number: int, program: Program) -> str:
+        """How it shows, alone, with the fault and only with it; "" if it does not."""
         with self._fault():
             (verdict,) = examine(self._faulty, [program], FULL_LOOK)
         if not self._suspicious(program, verdict):
-            return False
+            return ""
         if not tells(self._mutant, verdict):
             self._elsewise = f"shows only as {verdict.kind.value}: {words_of(verdict)}"
-            return False
+            return ""
         (healthy,) = examine(self._clean, [program], FULL_LOOK)
         if healthy.kind is VerdictKind.CONFORMANT:
-            return True
+            return words_of(verdict)
         self._sick.append(f"program {number}: {healthy.kind.value}: {words_of(healthy)}")
-        return False
+        return ""
 
     def _suspicious(self, program: Program, verdict: Verdict) -> bool:
         """Bad, and not what the ledger knows."""
