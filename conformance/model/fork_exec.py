@@ -14,14 +14,15 @@ from conformance.program.call import HEIRS
 from conformance.spec.cite import cite
 
 _WORDS: Final = Struct(f"<{len(HEIRS)}Q")
-# VM_DATA_DEFAULT_FLAGS | VM_ACCOUNT, and the same of a private writable anonymous mapping.
+# Of a private writable anonymous mapping; of a heap too, where data is not executable.
 DATA: Final = f.RD | f.WR | f.MR | f.MW | f.ME | f.AC
 
 
 def heirs(space: AddressSpace) -> bytes:
     """The flags of call.HEIRS, as they are read back."""
+    heap = f.EX if space.facts.heap_exec else 0
     cite("default-future")
     own = DATA | space.default_flags
     cite("default-inherit")
     child = DATA | space.default_flags & f.NH  # VM_INIT_DEF_MASK
-    return _WORDS.pack(own, child, child, child, child, child | f.GD)
+    return _WORDS.pack(own | heap, child, child | heap, child, child | heap, child | f.GD)

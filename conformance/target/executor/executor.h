@@ -259,7 +259,9 @@ bool rights_other_user(void);
 
 #define HEIR_ARGUMENT "--heir"
 
+void heirs_reserve(void);
 void heirs_create(void);
+bool heap_exec(void);
 int heir_main(void);
 s64 call_fork_exec(void);
 void heirs_forget(void);

@@ -80,6 +80,13 @@ static void ilp32_calls(struct finding *f, const struct ground *ground)
 	found(f, ilp32_works());
 }
 
+static void heap_is_executable(struct finding *f, const struct ground *ground)
+{
+	(void)ground;
+	vmas_init();
+	found(f, heap_exec());
+}
+
 static void has_mseal(struct finding *f, const struct ground *ground)
 {
 	char *page = map_anon(window(1), 1, PROT_READ);
@@ -165,6 +172,7 @@ const struct fact facts_of_calls[] = {
 	{ "ilp32_calls", FACT_BOOL, ilp32_calls },
 	{ "self_any_advice", FACT_BOOL, self_any_advice },
 	{ "pidfd_self", FACT_BOOL, pidfd_self },
+	{ "heap_exec", FACT_BOOL, heap_is_executable },
 	{ "has_mseal", FACT_BOOL, has_mseal },
 	{ "has_droppable", FACT_BOOL, has_droppable },
 	{ "has_secretmem", FACT_BOOL, has_secretmem },

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -16,19 +17,6 @@
 #include "executor.h"
 
 #define BYTES (HEIRS * sizeof(u64))
-
-/* In the server; neither end ever waits. */
-void heirs_create(void)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) ||
-	    dup3(ends[1], FD_HEIRS_OUT, O_CLOEXEC) != FD_HEIRS_OUT ||
-	    dup3(ends[0], FD_HEIRS_IN, O_CLOEXEC) != FD_HEIRS_IN)
-		fail("cannot make a pipe: %m");
-	close(ends[0]);
-	close(ends[1]);
-}
 
 static u64 flags_at(u64 address)
 {
@@ -50,6 +38,27 @@ static u64 flags_of_mapping(void)
 	return at < 0 && at > -PAGE ? 0 : flags_at(at);
 }
 
+static u64 heap_end; /* of the server, without the room that heirs_reserve() holds */
+
+static bool set_heap_end(u64 end)
+{
+	return (u64)sys(SYS_brk, end) == end;
+}
+
+/*
+ * An architecture that maps from below puts everything right behind the heap,
+ * which then cannot grow. So room is held while the server maps what it needs:
+ * a page to grow by, and the one that brk() keeps free before the next mapping.
+ */
+void heirs_reserve(void)
+{
+	void *volatile first = malloc(1); /* so that the C library has its part already */
+
+	free(first);
+	heap_end = sys(SYS_brk, 0);
+	set_heap_end(heap_end + 3 * PAGE);
+}
+
 /* Of a page behind the heap; it is given back. */
 static u64 flags_of_heap(void)
 {
@@ -57,10 +66,31 @@ static u64 flags_of_heap(void)
 	u64 page = (end + PAGE - 1) & ~(u64)(PAGE - 1);
 	u64 flags = 0;
 
-	if ((u64)sys(SYS_brk, page + PAGE) == page + PAGE)
+	if (set_heap_end(page + PAGE))
 		flags = flags_at(page);
-	sys(SYS_brk, end);
+	set_heap_end(end);
 	return flags;
+}
+
+/* In the server, all of whose mappings are made; neither end ever waits. */
+void heirs_create(void)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) ||
+	    dup3(ends[1], FD_HEIRS_OUT, O_CLOEXEC) != FD_HEIRS_OUT ||
+	    dup3(ends[0], FD_HEIRS_IN, O_CLOEXEC) != FD_HEIRS_IN)
+		fail("cannot make a pipe: %m");
+	close(ends[0]);
+	close(ends[1]);
+	if ((u64)sys(SYS_brk, 0) == heap_end + 3 * PAGE)
+		set_heap_end(heap_end);
+}
+
+/* Is what a heap grows by executable? */
+bool heap_exec(void)
+{
+	return flags_of_heap() & VF_EX;
 }
 
 static void tell(const u64 *words, u32 first, u32 count)
@@ -74,8 +104,8 @@ int heir_main(void)
 	u64 words[HEIRS];
 
 	vmas_init();
+	words[HEIR_NEW_PROGRAMS_HEAP] = flags_of_heap(); /* first: the mapping may take its room */
 	words[HEIR_NEW_PROGRAMS_MAPPING] = flags_of_mapping();
-	words[HEIR_NEW_PROGRAMS_HEAP] = flags_of_heap();
 	words[HEIR_NEW_PROGRAMS_STACK] = flags_at((u64)words);
 	tell(words, HEIR_NEW_PROGRAMS_MAPPING, HEIRS - HEIR_NEW_PROGRAMS_MAPPING);
 	return 0;
@@ -88,8 +118,8 @@ static _Noreturn void be_child(pid_t parent)
 	u64 words[HEIRS];
 
 	die_with_parent(parent);
-	words[HEIR_CHILDS_MAPPING] = flags_of_mapping();
 	words[HEIR_CHILDS_HEAP] = flags_of_heap();
+	words[HEIR_CHILDS_MAPPING] = flags_of_mapping();
 	tell(words, HEIR_CHILDS_MAPPING, HEIR_NEW_PROGRAMS_MAPPING - HEIR_CHILDS_MAPPING);
 	sys(SYS_fcntl, FD_HEIRS_OUT, F_SETFD, 0);
 	sys(SYS_execve, "/proc/self/exe", arguments, environment);

@@ -119,7 +119,6 @@ static void prepare(void)
 	vvar_find();
 	ilp32_find();
 	remote_create();
-	heirs_create();
 	files_create();
 	child_open_proc();
 	pages_init(myself.pagemap);
@@ -132,6 +131,7 @@ static void prepare(void)
 #endif
 	shim_set_mutant(options.mutant);
 	selftest();
+	heirs_create();
 }
 
 static void run_batch(const struct doorbell *bell, u64 *used)
@@ -221,6 +221,7 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], HEIR_ARGUMENT))
 		return heir_main(); /* of a process that may have changed what is usual */
+	heirs_reserve();
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case RING:
