@@ -40,7 +40,8 @@ class Options(NamedTuple):
     """How a target on this machine runs.
 
     cpu: the executor is pinned to it. tmp_root: where its own temporary folder is made; None:
-    see choose_tmp_root(). bpf: use the BPF iterator where it works. probed: facts found
+    see choose_tmp_root(). bpf: use the BPF iterator where it works. program_deadline_ms: None:
+    what suits the target. probed: facts found
     earlier by a target of the same name and rights, to spare the probing. append: for the end
     of a guest kernel's command line.
     """
@@ -48,7 +49,7 @@ class Options(NamedTuple):
     cpu: int | None = None
     tmp_root: Path | None = None
     bpf: bool = True
-    program_deadline_ms: int = limits.PROGRAM_DEADLINE_MS
+    program_deadline_ms: int | None = None
     part_bytes: int = limits.PART_BYTES
     probed: Probed | None = None
     append: str = ""
@@ -62,10 +63,11 @@ class ExecutorTarget:
     what it is (--shim). Raises TargetError when it cannot be started."""
 
     process: ExecutorLink
+    pairs = PAIRS  # of ring parts: batches that may be out at once
 
     def __init__(self, name: str, command: Sequence[str], options: Options = USUAL) -> None:
         self._name = name
-        self._deadline_ms = options.program_deadline_ms
+        self._deadline_ms = options.program_deadline_ms or limits.PROGRAM_DEADLINE_MS
         self.folder = _make_folder(options.tmp_root)
         self._remove_folder = weakref.finalize(self, shutil.rmtree, self.folder, True)
         try:
@@ -76,7 +78,7 @@ class ExecutorTarget:
         self._submissions: deque[Submission] = deque()
         self._waiting: deque[Batch] = deque()
         self._running: deque[tuple[int, Batch]] = deque()
-        self._free_pairs = list(range(PAIRS))
+        self._free_pairs = list(range(self.pairs))
         self._deaths_in_a_row = 0
         self._closed = False
         self._start()
@@ -163,7 +165,7 @@ class ExecutorTarget:
     def _start(self) -> None:
         """A new executor with nothing to do. On TargetError the target is closed."""
         self._running.clear()
-        self._free_pairs = list(range(PAIRS))
+        self._free_pairs = list(range(self.pairs))
         try:
             self.process.start()
         except TargetError:

@@ -1,163 +1,143 @@
 """Targets that are guests: `uml`, `qemu`, `qemu-debug`, and a kernel of the user's own.
 
-A batch that costs the guest is run again program by program, each looked at alone, in a new
-guest: the first that shows something gets the report as its outcome's log, and what follows goes
-on as usual. If none shows it alone, the report stays with the first of the batch, with a note:
-what was seen once is never lost, and triage says whether it is seen again.
+What a guest answered for a batch counts only if its kernel had nothing against itself. Otherwise
+the guest is thrown away, and which program it was is found out in new ones (guest_suspects).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-
-from conformance.program.outcome import Outcome, Status
+from conformance.program.outcome import Outcome
 from conformance.target import limits
 from conformance.target.batches import Batch
-from conformance.target.executor_build import ExecutorUnavailable, build_executor, build_guest_init
-from conformance.target.executor_link import ExecutorLink, ExecutorLost
+from conformance.target.executor_link import ExecutorLost
 from conformance.target.executor_target import USUAL, ExecutorTarget, Options
 from conformance.target.facts import Probed, parse_facts
 from conformance.target.guest_images import find_image
-from conformance.target.guest_initramfs import make_disk_blocks, make_initramfs
-from conformance.target.guest_link import GuestLink, GuestLost, Pace
+from conformance.target.guest_initramfs import guest_initramfs
+from conformance.target.guest_link import GuestLink, GuestLost
 from conformance.target.guest_machine import Boot, Machine, machine_of, qemu, uml
-from conformance.target.kernel_log import Report
+from conformance.target.guest_suspects import Trial, settle
+from conformance.target.kernel_log import LOST, made_report
+from conformance.target.limits import Pace
 from conformance.target.ring import Ring
 from conformance.target.target import TargetError
 
 TMP: Final = "/var/tmp"  # in the guest: a disk where it has one
 SLABS: Final = "/sys/kernel/slab"  # in the guest: where the kernel counts its objects
-NOT_ALONE: Final = "(met in a batch of {count}, and not when each program ran alone)"
-SHARED_MEMORY: Final = Path("/dev/shm")
+SWAP: Final = "madvet.swap=32"  # MiB of compressed memory, four times what programs can map
 
 
 class Kind(NamedTuple):
-    """A kind of guest. slow: its programs take about so many times as long as on a host, at the
-    most; deadlines grow with it."""
+    """A kind of guest. words: of its command line. deadline_ms: of a program."""
 
     machine: Machine
     pace: Pace
-    program_deadline_ms: int
-    programs_per_s: float
+    deadline_ms: int
+    words: str = ""
 
 
-# Boots took 0.3 s (uml), 0.9 s (lean) and 8 s (debug) on an idle machine; a loaded one is given
-# twenty times that. A typical program takes 1 ms, 0.7 ms and 10 ms.
-UML: Final = Kind(uml, Pace(boot=20.0, start=20.0, facts=60.0), 10_000, 50.0)
-QEMU: Final = Kind(qemu, Pace(boot=40.0, start=20.0, facts=60.0), 10_000, 50.0)
-QEMU_DEBUG: Final = Kind(qemu, Pace(boot=160.0, start=60.0, facts=240.0), 30_000, 5.0)
+UML: Final = Kind(uml, limits.UML_PACE, limits.UML_DEADLINE_MS, SWAP)
+QEMU: Final = Kind(qemu, limits.LEAN_PACE, limits.LEAN_DEADLINE_MS, SWAP)
+QEMU_DEBUG: Final = Kind(qemu, limits.DEBUG_PACE, limits.DEBUG_DEADLINE_MS, SWAP)
 KINDS: Final[dict[str, tuple[str, Kind]]] = {
     "uml": ("uml", UML),
     "qemu": ("lean", QEMU),
     "qemu-debug": ("debug", QEMU_DEBUG),
 }
-HANGS_ALLOWED: Final = 2  # programs of one batch that run into their own deadline
 
 
 class GuestTarget(ExecutorTarget):
     """A Target over a guest. Raises TargetError when it does not come up."""
 
+    process: GuestLink
+    pairs = 1  # one batch at a time: what the console says is then of the batch that is out
+
     def __init__(self, name: str, kernel: Path, kind: Kind, options: Options = USUAL) -> None:
         self._kernel = kernel
         self._kind = kind
-        root = options.tmp_root
-        if root is None and os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
-            root = SHARED_MEMORY  # the ring must be memory, not a file that is written to a disk
-        deadline_ms = kind.program_deadline_ms
-        super().__init__(name, [], options._replace(tmp_root=root, program_deadline_ms=deadline_ms))
+        deadline_ms = options.program_deadline_ms or kind.deadline_ms
+        super().__init__(name, [], options._replace(program_deadline_ms=deadline_ms))
 
-    def _link(self, command: Sequence[str], options: Options) -> tuple[ExecutorLink, Ring, Probed]:
-        try:
-            files = {
-                "init": build_guest_init().read_bytes(),
-                "executor": build_executor().read_bytes(),
-                "disk.blocks": make_disk_blocks(),
-            }
-        except ExecutorUnavailable as error:
-            raise TargetError(str(error)) from error
-        initrd = self.folder / "initrd.gz"
-        initrd.write_bytes(make_initramfs(files))
-        ring_path = self.folder / "ring"
-        ring = Ring(options.part_bytes, ring_path)
+    def _link(self, command: Sequence[str], options: Options) -> tuple[GuestLink, Ring, Probed]:
+        initrd = guest_initramfs()
+        ring = Ring(options.part_bytes)
         arguments = [
-            "executor", "--tmp", TMP, "--ring", "@ring", "--ring-bytes", str(ring.bytes),
-            "--deadline-ms", str(self._deadline_ms), "--leak-check", SLABS,
+            "executor", "--guest", "--tmp", TMP, "--ring", "@ring",
+            "--ring-bytes", str(ring.bytes), "--deadline-ms", str(self._deadline_ms),
+            "--leak-check", SLABS,
         ]  # fmt: skip
-        boot = Boot(self._kernel, initrd, -1, ring_path, ring.bytes, self.folder, options.append)
-        link = GuestLink(self._kind.machine, boot, ring, arguments, self._kind.pace, options.cpu)
+        boot = Boot(
+            self._kernel, initrd, -1, ring.fd, ring.bytes, self.folder,
+            f"{self._kind.words} {options.append}",
+        )  # fmt: skip
+        link = GuestLink(self._kind.machine, boot, arguments, self._kind.pace, options.cpu)
         try:
+            if options.probed is not None:
+                return link, ring, options.probed
             link.boot()
-            facts = link.facts(["executor", "--facts", "--tmp", TMP])
-            return link, ring, parse_facts(facts)
+            return link, ring, parse_facts(link.facts(["executor", "--facts", "--tmp", TMP]))
         except TargetError:
             link.kill()
             ring.close()
             raise
 
     def _batch_deadline_s(self, programs: int) -> float:
-        """Enough for all of them, and for some that hang. A kernel that stands still is found
-        out sooner than if every program could have its own deadline."""
-        hangs = min(programs, HANGS_ALLOWED) * self._deadline_ms / 1000
-        return limits.ANSWER_SLACK_S + hangs + programs / self._kind.programs_per_s
+        """Every program may run into its own deadline, in a guest that is slow, as long as it
+        gives signs of life: a kernel that stands still gives none."""
+        return self._kind.pace.start + super()._batch_deadline_s(programs)
 
     def _recover(self, lost: ExecutorLost) -> None:
         if not isinstance(lost, GuestLost):
-            super()._recover(lost)
+            super()._recover(lost)  # the executor's own death: its programs may have killed it
             return
         running = [batch for _, batch in self._running]
-        guilty = running[0]
+        self._running.clear()
         self.process.kill()
-        self._start()
-        rest = self._examine(guilty, lost.report)
+        settled = settle(running[0], lost.report, self._try)
+        for index, outcome in enumerate(settled.outcomes, running[0].first):
+            running[0].submission.fill(index, outcome)
+        self._deaths_in_a_row = 0
+        rest = [] if settled.rest is None else [settled.rest]
         self._waiting.extendleft(reversed([*rest, *running[1:]]))
+        if not self.process.serving:
+            self._start()
+        self._free_pairs = [0]
         self._feed()
 
-    def _examine(self, batch: Batch, report: Report) -> list[Batch]:
-        """Find the program of a batch that costs the guest; what is still to be run of it."""
-        if len(batch.encoded) == 1:
-            batch.submission.fill(batch.first, _crashed(report))
-            return []
-        seen: list[Outcome] = []
-        count = len(batch.encoded)
-        again = count  # programs from here on go the usual way
-        while len(seen) < count and again == count:
-            at = len(seen)
+    def _try(self, batch: Batch) -> Trial:
+        """Run a batch by itself, in a guest that nothing is held against. Raises TargetError."""
+        for _ in range(limits.DEATHS_ALONE_MAX):
+            if not self.process.serving:
+                self.process.start()
+            size = self._ring.put(0, batch.encoded)
+            self.process.ring_bell(0, size, len(batch.encoded))
             try:
-                seen += self._run_one(batch.part(at, at + 1))
+                answer = self.process.answer(self._batch_deadline_s(len(batch.encoded)))
+                return Trial(self._read(answer, 0, batch), None)
             except GuestLost as lost:
-                seen.append(_crashed(lost.report))
                 self.process.kill()
-                again = at + 1
-                self._start()
+                return Trial(self._answered(lost, batch), lost.report)
             except ExecutorLost:
-                again = at  # the guest lives: a matter for the usual recovery
-                self._start()
-        if again == count and seen[-1].status is not Status.CRASHED:
-            log = f"{report.title}\n{NOT_ALONE.format(count=count)}\n{report.excerpt}"
-            seen[0] = msgspec.structs.replace(seen[0], log=log)
-        for index, outcome in enumerate(seen, batch.first):
-            batch.submission.fill(index, outcome)
-        return [batch.part(again, count)] if again < count else []
+                continue  # only the executor ended: once more
+        return Trial([], made_report(LOST, "the executor in the guest ended again and again"))
 
-    def _run_one(self, batch: Batch) -> list[Outcome]:
-        size = self._ring.put(0, batch.encoded)
-        self.process.ring_bell(0, size, len(batch.encoded))
-        answer = self.process.answer(self._batch_deadline_s(len(batch.encoded)))
-        return self._read(answer, 0, batch)
-
-
-def _crashed(report: Report) -> Outcome:
-    return Outcome(status=Status.CRASHED, results=(), reason=report.title, log=report.log)
+    def _answered(self, lost: GuestLost, batch: Batch) -> list[Outcome]:
+        """The outcomes of a batch after which the guest was given up, if it gave any."""
+        if lost.answer is None:
+            return []
+        try:
+            return self._read(lost.answer, 0, batch)
+        except ExecutorLost:
+            return []
 
 
 def open_guest(name: str, options: Options = USUAL, mutant: int | None = None) -> GuestTarget:
-    """The guest target of a name in KINDS; mutant: a kernel that has the planted faults, with one
-    of them, 0 for none. TargetError."""
+    """The guest target of a name in KINDS; mutant: of the kernel that has planted faults, with
+    this one, 0 for none. TargetError."""
     flavour, kind = KINDS[name]
     if mutant is not None:
         flavour = {"uml": "uml-mutants", "qemu-debug": "debug-mutants"}[name]

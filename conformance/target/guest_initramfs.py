@@ -7,6 +7,8 @@ the kernel's source), compressed with gzip, which every kernel that is built for
 from __future__ import annotations
 
 import gzip
+import hashlib
+import os
 import shutil
 import struct
 import subprocess
@@ -15,9 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from conformance.target.executor_build import ExecutorUnavailable, build_executor, build_guest_init
+from conformance.target.target import TargetError
+
 DISK_BYTES: Final = 32 << 20  # the size of the RAM disk that guests are built with
 BLOCK: Final = 4096
-MKE2FS_SECONDS_MAX: Final = 60.0  # takes 0.05 s
+TOOL_SECONDS_MAX: Final = 60.0  # takes 0.05 s
+FORMAT: Final = 1  # of what is inside: changes with this file
 _TRAILER: Final = "TRAILER!!!"
 _EXECUTABLE: Final = 0o100755
 _GZIP_LEVEL: Final = 1  # 2 MB in 0.03 s; level 9 takes 0.3 s and saves a tenth
@@ -46,43 +52,78 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def make_disk_blocks(size: int = DISK_BYTES) -> bytes:
+def guest_initramfs() -> Path:
+    """The archive that guests boot with, made now if there is none of these contents in the cache
+    beside the executor. Raises TargetError."""
+    try:
+        init, executor = build_guest_init(), build_executor()
+    except ExecutorUnavailable as error:
+        raise TargetError(str(error)) from error
+    mke2fs = shutil.which("mke2fs", path="/usr/sbin:/sbin:/usr/bin:/bin") or ""
+    contents = f"{FORMAT} {init.name} {executor.name} {mke2fs}"
+    target = executor.parent / f"initramfs-{hashlib.sha256(contents.encode()).hexdigest()[:24]}"
+    if target.is_file():
+        return target
+    files = {
+        "init": _stripped(init),
+        "executor": _stripped(executor),
+        "disk.blocks": _disk_blocks(mke2fs) if mke2fs else b"",
+    }
+    try:
+        handle, unfinished = tempfile.mkstemp(dir=target.parent, prefix=".building-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(make_initramfs(files))
+        Path(unfinished).rename(target)
+    except OSError as error:
+        raise TargetError(
+            f"cannot write a guest's file system to {target}: {error.strerror}"
+        ) from error
+    return target
+
+
+def _stripped(binary: Path) -> bytes:
+    """Without what only debuggers read, where binutils can take it out: half of it."""
+    strip = shutil.which("strip")
+    if strip is not None:
+        with tempfile.TemporaryDirectory(prefix="madvet-strip-") as folder:
+            out = Path(folder) / "stripped"
+            if _run([strip, "-o", str(out), str(binary)]):
+                return out.read_bytes()
+    return binary.read_bytes()
+
+
+def _disk_blocks(mke2fs: str) -> bytes:
     """An empty ext4 as records of a block number and a block, without blocks of zeros; b"" where
-    mke2fs is missing or fails (guests then have no disk, and say so).
+    mke2fs fails (guests then have no disk, and say so).
 
     A guest writes them to its RAM disk; whole images would have to be unpacked at every boot.
     """
-    mke2fs = shutil.which("mke2fs", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if mke2fs is None:
-        return b""
     with tempfile.TemporaryDirectory(prefix="madvet-disk-") as folder:
         path = Path(folder) / "disk"
         with path.open("wb") as file:
-            file.truncate(size)
-        # No journal: a disk of memory that nobody will ever look at again.
+            file.truncate(DISK_BYTES)
+        # No journal: a disk of memory that nobody will ever look at again. Always the same.
+        identity = "00000000-0000-4000-8000-000000000001"
         command = [
-            mke2fs,
-            "-q",
-            "-F",
-            "-t",
-            "ext4",
-            "-b",
-            str(BLOCK),
-            "-O",
-            "^has_journal",
-            str(path),
-        ]
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=MKE2FS_SECONDS_MAX,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return b""
-        return _blocks(path.read_bytes()) if done.returncode == 0 else b""
+            mke2fs, "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-O", "^has_journal",
+            "-U", identity, "-E", f"hash_seed={identity}", str(path),
+        ]  # fmt: skip
+        return _blocks(path.read_bytes()) if _run(command) else b""
+
+
+def _run(command: list[str]) -> bool:
+    """Did it succeed?"""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TOOL_SECONDS_MAX,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def _blocks(image: bytes) -> bytes:

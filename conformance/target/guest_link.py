@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from conformance.target import limits
 from conformance.target.executor_link import (
@@ -30,7 +30,7 @@ from conformance.target.executor_link import (
 from conformance.target.guest_console import GuestConsole
 from conformance.target.guest_machine import Boot, Machine
 from conformance.target.kernel_log import LOST, SILENT, Report, find_reports, made_report
-from conformance.target.ring import Ring
+from conformance.target.limits import Pace
 from conformance.target.target import TargetError
 
 # Messages of executor/guest/init.c, where they are explained.
@@ -38,29 +38,25 @@ INIT_VERSION: Final = 1
 READY: Final = int.from_bytes(b"READY", "little")
 RUN: Final = int.from_bytes(b"RUN", "little")
 ENDED: Final = int.from_bytes(b"ENDED", "little")
+ALIVE: Final = int.from_bytes(b"ALIVE", "little")  # of the executor, while a batch runs
 LISTEN_S: Final = 0.5  # between two looks at a console while an answer is awaited
 # A kernel that printed a report and goes on may still answer; one that deadlocked will not.
 REPORTED_SECONDS_MAX: Final = 2.0
 LAST_WORDS_S: Final = 1.0  # for what a dying guest has still in its pipe
+QUIET_S: Final = 0.05  # a report whose next line does not come for so long is at its end
 TAINTED: Final = "kernel tainted"  # and nothing on the console that says why
 READ_BYTES: Final = 1 << 16
+KILLS: Final = (-signal.SIGKILL, -signal.SIGTERM)  # of others: no kernel ends itself by these
 
 
 class GuestLost(ExecutorLost):
-    """The guest is not to be trusted, or not there, any more. report: why."""
+    """The guest is not to be trusted, or not there, any more. report: why. answer: what it
+    answered nevertheless."""
 
-    def __init__(self, report: Report, silent: bool = False) -> None:
+    def __init__(self, report: Report, silent: bool = False, answer: Answer | None = None) -> None:
         super().__init__(report.title, silent=silent)
         self.report = report
-
-
-class Pace(NamedTuple):
-    """How long to wait for a guest, in seconds. boot: until /init is ready. start: until the
-    executor says hello. facts: until it has found out everything."""
-
-    boot: float
-    start: float
-    facts: float
+        self.answer = answer
 
 
 class GuestLink:
@@ -71,7 +67,6 @@ class GuestLink:
         self,
         machine: Machine,
         boot: Boot,
-        ring: Ring,
         arguments: Sequence[str],
         pace: Pace,
         cpu: int | None = None,
@@ -81,7 +76,6 @@ class GuestLink:
         self._arguments = arguments
         self._pace = pace
         self._cpu = cpu
-        self._ring_bytes = ring.bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._bell: socket.socket | None = None
         self._console: GuestConsole | None = None
@@ -97,6 +91,11 @@ class GuestLink:
         """Of the process that the guest is."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
+
+    @property
+    def serving(self) -> bool:
+        """Is there a guest with an executor in it that was not seen to end?"""
+        return self.pid is not None and not self._idle
 
     def boot(self) -> None:
         """Start a new guest and wait for its /init. Raises TargetError, with the end of the
@@ -118,7 +117,7 @@ class GuestLink:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(plan.bell, plan.ring_fd),
                     start_new_session=True,
                 )
             except OSError as error:
@@ -171,15 +170,25 @@ class GuestLink:
             self._bell.sendall(WORDS.pack(pair, size, count))
 
     def answer(self, deadline_s: float) -> Answer:
-        """The next answer. Raises GuestLost, and ExecutorLost when only the executor ended."""
-        words = WORDS.unpack(self._hear(WORDS.size, deadline_s))
-        self._look()
+        """The next answer. Raises GuestLost, also when the guest gave no sign of life for its
+        pace's silence; ExecutorLost when only the executor ended, or the guest was killed."""
+        give_up = time.monotonic() + deadline_s
+        words = (ALIVE, 0, 0)
+        while words[0] == ALIVE:
+            left = max(give_up - time.monotonic(), 0)
+            words = WORDS.unpack(self._hear(WORDS.size, min(left, self._pace.silence)))
         if words[0] == ENDED:
+            self._look(None)
             self._idle = True
             raise _ended(words[1])
+        if words[0] == READY:
+            self._last_words()
+            raise GuestLost(self._report() or self._made(LOST))
         answer = Answer.of(*words)
+        self._look(answer)
         if answer.taint != self._taint:
-            raise GuestLost(self._made(f"{TAINTED} {answer.taint & ~self._taint:#x}"))
+            title = f"{TAINTED} {answer.taint & ~self._taint:#x}"
+            raise GuestLost(self._made(title)._replace(fatal=False), answer=answer)
         return answer
 
     def kill(self) -> None:
@@ -238,15 +247,14 @@ class GuestLink:
             if now >= end:
                 raise GuestLost(self._report() or self._made(SILENT), silent=True)
             if reported and now - reported > REPORTED_SECONDS_MAX:
-                self._look()
+                self._look(None)
             fds = [bell, self._console.fd] if self._console.open else [bell]
             ready, _, _ = select.select(fds, [], [], min(LISTEN_S, end - now))
             self._console.drain()
             if not reported and find_reports(self._console.new()):
                 reported = now
             if bell in ready and not self._hear_more():
-                self._last_words()
-                raise GuestLost(self._report() or self._made(LOST))
+                raise self._death()
         data, self._heard = self._heard[:size], self._heard[size:]
         return data
 
@@ -260,21 +268,37 @@ class GuestLink:
         self._heard += data
         return bool(data)
 
+    def _death(self) -> ExecutorLost:
+        """Why the bell's other end is gone. A guest that somebody else killed has done nothing:
+        its programs run once more, as those of any executor that was killed."""
+        self._last_words()
+        report = self._report()
+        process = self._process
+        assert process is not None, "called by _hear()"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LAST_WORDS_S)
+        if report is None and process.returncode in KILLS:
+            number = -process.returncode
+            return ExecutorLost(f"the guest died of {signal.Signals(number).name}", number)
+        return GuestLost(report or self._made(LOST))
+
     def _last_words(self) -> None:
-        """Read the console of a guest that ends to its end."""
-        assert self._console is not None, "called by _hear()"
+        """Read the console of a guest until it has said all: it ended, or is quiet."""
+        assert self._console is not None, "called by those who heard something"
         end = time.monotonic() + LAST_WORDS_S
         while self._console.open and time.monotonic() < end:
-            select.select([self._console.fd], [], [], LISTEN_S / 10)
+            if not select.select([self._console.fd], [], [], QUIET_S)[0]:
+                return
             self._console.drain()
 
-    def _look(self) -> None:
+    def _look(self, answer: Answer | None) -> None:
         """Raises GuestLost when the console says something against the kernel."""
         assert self._console is not None, "called by those who heard something"
-        self._console.drain()
-        report = self._report()
-        if report is not None:
-            raise GuestLost(report)
+        if self._report() is not None:
+            self._last_words()
+            report = self._report()
+            assert report is not None, "what was read stays"
+            raise GuestLost(report, answer=answer)
         self._console.mark()
 
     def _report(self) -> Report | None:

@@ -24,18 +24,23 @@ SUSPICIOUS: Final = "panic=-1 oops=panic panic_on_warn=1 kasan.fault=panic"
 class Boot(NamedTuple):
     """What a guest is started with.
 
-    kernel, initrd: files. bell: a descriptor, inherited, of the doorbell's guest end. ring: a
-    file of ring_bytes bytes. folder: for files of the machine's own. append: for the end of the
-    kernel's command line.
+    kernel, initrd: files. bell, ring_fd: descriptors, inherited, of the doorbell's guest end and
+    of a file of ring_bytes bytes. folder: for files of the machine's own. append: for the end of
+    the kernel's command line.
     """
 
     kernel: Path
     initrd: Path
     bell: int
-    ring: Path
+    ring_fd: int
     ring_bytes: int
     folder: Path
     append: str
+
+    @property
+    def ring(self) -> str:
+        """The ring's file by a name that the machine's own process can open it by."""
+        return f"/proc/self/fd/{self.ring_fd}"
 
 
 Machine = Callable[[Boot], list[str]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from conformance.program.places import ARENA_PAGES_MAX
 
@@ -54,3 +54,26 @@ START_SECONDS_MAX: Final = 20.0  # hello came after 40 ms; BPF verification and 
 FACTS_SECONDS_MAX: Final = 60.0  # probing took 0.02 s; each probe has 5 s of its own
 EXIT_SECONDS_MAX: Final = 3.0  # after its input is closed; then SIGKILL
 LOG_TAIL_LINES: Final = 10  # of the executor's stderr, quoted in an error
+
+
+class Pace(NamedTuple):
+    """How long to wait for a guest, in seconds. boot: until /init is ready. start: until the
+    executor says hello. facts: until it has found out everything. silence: for a sign of life
+    while a batch runs, which its executor gives each 0.25 s of its own time."""
+
+    boot: float
+    start: float
+    facts: float
+    silence: float
+
+
+# Guests. Boots took 0.3 s (uml), 0.9 s (lean) and 8 s (debug) on an idle machine; a loaded one is
+# given twenty times that, and forty times the 0.25 s between signs of life.
+UML_PACE: Final = Pace(boot=20.0, start=20.0, facts=60.0, silence=10.0)
+LEAN_PACE: Final = Pace(boot=40.0, start=20.0, facts=60.0, silence=15.0)
+DEBUG_PACE: Final = Pace(boot=160.0, start=60.0, facts=240.0, silence=40.0)
+# The program that takes 2.5 s on a host (see PROGRAM_DEADLINE_MS) needs secretmem, which uml does
+# not have; under emulation it takes ten times as long, with sanitizers on top fifty times.
+UML_DEADLINE_MS: Final = 10_000
+LEAN_DEADLINE_MS: Final = 30_000
+DEBUG_DEADLINE_MS: Final = 120_000

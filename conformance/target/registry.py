@@ -17,7 +17,8 @@ TARGETS: Final[dict[str, Callable[[Options], Target]]] = {"host": open_host, "sh
 FORMS: Final = (
     *TARGETS, "shim:mutant=N", *KINDS, "uml:mutant=N", "qemu-debug:mutant=N", "kernel:FILE",
 )  # fmt: skip
-_MUTANT: Final = re.compile(r"(shim|uml|qemu-debug):mutant=([0-9]{1,4})")
+_MUTANT: Final = re.compile(r"(shim|uml|qemu-debug):mutant=(0|[1-9][0-9]{0,3})")
+NO_SHIM_MUTANT: Final = "shim:mutant=0"  # a guest's 0 is the kernel that has faults, with none
 _KERNEL: Final = "kernel:"
 
 
@@ -27,7 +28,7 @@ def opener(name: str) -> Callable[[Options], Target]:
     Raises TargetNameError, listing the names there are.
     """
     mutant = _MUTANT.fullmatch(name)
-    if mutant:
+    if mutant and mutant[0] != NO_SHIM_MUTANT:
         place, number = mutant[1], int(mutant[2])
         if place != "shim":
             return lambda options: open_guest(place, options, number)

@@ -1,4 +1,4 @@
-"""The ring: one file in memory of four equal parts (in0, in1, out0, out1), shared with an executor.
+"""The ring: one memfd of four equal parts (in0, in1, out0, out1) shared with an executor.
 
 Part 0 or 1 names a pair: programs are put into its in part, the executor answers in its out
 part. Nothing else is shared, and a killed executor leaves nothing in it that matters.
@@ -10,7 +10,6 @@ import fcntl
 import mmap
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from conformance.target.limits import PART_BYTES, RING_PARTS
@@ -20,25 +19,20 @@ PAIRS: Final = 2
 
 
 class Ring:
-    """The memory and its descriptor. part_bytes: size of each of the four parts. path: a file
-    for it, for an executor that cannot inherit a descriptor; None: a memfd."""
+    """The memory and its descriptor. part_bytes: size of each of the four parts."""
 
-    def __init__(self, part_bytes: int = PART_BYTES, path: Path | None = None) -> None:
+    def __init__(self, part_bytes: int = PART_BYTES) -> None:
         """Raises TargetError when the memory cannot be had."""
         self.part_bytes = part_bytes
         self.bytes = part_bytes * RING_PARTS
         try:
-            if path is None:
-                self.fd = os.memfd_create("madvet-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            else:
-                self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self.fd = os.memfd_create("madvet-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         except OSError as error:
             raise TargetError(f"cannot make the shared ring: {error.strerror}") from error
         try:
             os.ftruncate(self.fd, self.bytes)
-            if path is None:
-                # A ring that shrank under either side would kill it with SIGBUS.
-                fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+            # A ring that shrank under either side would kill it with SIGBUS.
+            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
             self._memory = mmap.mmap(self.fd, self.bytes)
         except OSError as error:
             os.close(self.fd)

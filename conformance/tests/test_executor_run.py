@@ -39,6 +39,7 @@ from conformance.program.places import ARENA_BASE, PAGE, ZONE_BASE, ZONE_RO_BASE
 from conformance.program.program import Program
 from conformance.program.wire import Observe, Op
 from conformance.target.executor_build import build_executor
+from conformance.target.executor_link import PROTOCOL_VERSION
 from conformance.tests.executor_driver import Executor, raw_program
 
 SEEN = PAGE_PRESENT | PAGE_READ
@@ -55,7 +56,7 @@ def executor(
     arguments = ["--no-bpf"] if request.param == "smaps" else []
     folder = tmp_path_factory.mktemp("executor")
     with Executor(build_executor(), folder, *arguments) as running:
-        assert running.version == 1
+        assert running.version == PROTOCOL_VERSION
         yield running
 
 

@@ -66,7 +66,8 @@ def test_an_unknown_target_lists_those_there_are(name: str) -> None:
     with pytest.raises(TargetNameError) as caught:
         open_target(name)
     assert str(caught.value) == (
-        f"there is no target {name!r}; targets are: host, shim, shim:mutant=N"
+        f"there is no target {name!r}; targets are: host, shim, shim:mutant=N, uml, qemu, "
+        "qemu-debug, uml:mutant=N, qemu-debug:mutant=N, kernel:FILE"
     )
 
 

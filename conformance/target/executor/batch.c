@@ -17,6 +17,7 @@
 #include "executor.h"
 
 #define LOOKS_PER_DEADLINE 4 /* a hang is noticed after 1 to 1.25 deadlines */
+#define LOOK_MS_GUEST 250    /* its host waits for signs of life */
 #define GRACE_MS 1000 /* for a killed process to go away */
 
 static struct program programs[PROGRAMS_PER_CHILD];
@@ -83,11 +84,12 @@ static bool wait_child(int pidfd)
 		{ .fd = pidfd, .events = POLLIN },
 		{ .fd = options.serve ? STDIN_FILENO : -1 }, /* POLLHUP comes unasked */
 	};
-	int timeout_ms = options.deadline_ms / LOOKS_PER_DEADLINE + 1;
+	u32 looks = options.guest ? options.deadline_ms / LOOK_MS_GUEST + 1 : LOOKS_PER_DEADLINE;
+	int timeout_ms = options.deadline_ms / looks + 1;
 	u64 tick = record->tick;
 	u32 still = 0;
 
-	while (still < LOOKS_PER_DEADLINE) {
+	while (still < looks) {
 		int ready = poll(fds, ARRAY_SIZE(fds), timeout_ms);
 
 		if (ready < 0 && errno != EINTR)
@@ -98,6 +100,7 @@ static bool wait_child(int pidfd)
 			orphaned(pidfd);
 		still = record->tick == tick && !ready ? still + 1 : 0;
 		tick = record->tick;
+		alive();
 	}
 	return false;
 }
@@ -159,8 +162,10 @@ int batch_run(const u8 *in, u64 in_bytes, u32 count, u8 *out, u64 out_size, u64 
 	while (count) {
 		u32 group = make_group(&at, end, count), done = 0;
 
-		while (done < group)
+		while (done < group) {
 			done += run_child(done, group - done);
+			alive();
+		}
 		count -= group;
 	}
 	*out_used = record->out_used;

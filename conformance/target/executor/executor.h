@@ -20,6 +20,7 @@
 #define HELLO_BPF 1 /* the BPF reader of VmFlags works */
 #define HELLO_LEAKS 2 /* leaks are looked for */
 #define TAINT_SHIFT 32 /* of a reply's last word: above the number of programs */
+#define SIGN_OF_LIFE 0x4556494c41ul /* first word of what is no reply */
 #define PROGRAMS_PER_CHILD 64
 #define DEADLINE_MS 2000
 
@@ -31,6 +32,7 @@ struct options {
 	size_t ring_bytes;
 	const char *tmp; /* folder for files on disk */
 	bool serve; /* standard input is a parent: end with it */
+	bool guest; /* it is a line to a host, and the ring a device */
 	bool shim; /* RANGES calls shim.c, not the kernel */
 	bool no_bpf;
 	bool poison; /* let MADV_HWPOISON and MADV_SOFT_OFFLINE through: guests */
@@ -135,6 +137,11 @@ u64 ring_part_bytes(void);
 const u8 *ring_programs(u64 part, u64 bytes);
 u8 *ring_outcomes(u64 part);
 void ring_publish(u64 part, u64 bytes);
+
+/* alive.c */
+
+void alive_begin(void);
+void alive(void);
 
 /* batch.c: the server's side of a batch */
 

@@ -172,6 +172,7 @@ static int serve(void)
 	while (read_doorbell(&bell)) {
 		if (bell.part > 1 || bell.bytes > ring_part_bytes() || bell.bytes % 8)
 			fail("a doorbell names no part of the ring");
+		alive_begin();
 		run_batch(&bell, &used);
 		check_leaks(&bell, &used);
 		ring_publish(bell.part, used);
@@ -195,13 +196,14 @@ static u64 number(const char *option, const char *text)
 }
 
 enum {
-	RING = 256, RING_BYTES, TMP, SHIM, MUTANT, NO_BPF, DEADLINE, POISON, LEAK_CHECK,
+	RING = 256, RING_BYTES, GUEST, TMP, SHIM, MUTANT, NO_BPF, DEADLINE, POISON, LEAK_CHECK,
 	FACTS, BENCH, SELFTEST,
 };
 
 static const struct option long_options[] = {
 	{ "ring", required_argument, NULL, RING },
 	{ "ring-bytes", required_argument, NULL, RING_BYTES },
+	{ "guest", no_argument, NULL, GUEST },
 	{ "tmp", required_argument, NULL, TMP },
 	{ "shim", no_argument, NULL, SHIM },
 	{ "mutant", required_argument, NULL, MUTANT },
@@ -229,6 +231,9 @@ int main(int argc, char **argv)
 			break;
 		case RING_BYTES:
 			options.ring_bytes = number("--ring-bytes", optarg);
+			break;
+		case GUEST:
+			options.guest = true;
 			break;
 		case TMP:
 			options.tmp = optarg;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The ring: four equal parts, programs 0 and 1, outcomes 0 and 1. It is memory that both sides
- * map, or, where a guest shares no memory with its host, a block device that is read and written
- * around each batch.
+ * The ring: four equal parts, programs 0 and 1, outcomes 0 and 1. On its own machine an executor
+ * shares that memory with the target. In a guest it is the memory of a device, or, where the guest
+ * has none to share, a block device; programs are copied from it before a batch, and outcomes to it
+ * after one. Children do not have the device: a fork would copy the page tables of all of it, and
+ * advice on a whole address space would reach it.
  */
 
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +16,21 @@
 
 static u8 *ring HOT_DATA;
 static u64 part_bytes HOT_DATA;
-static int device HOT_DATA = -1; /* -1: the memory is shared */
+static int device HOT_DATA = -1; /* a block device */
+static u8 *device_memory HOT_DATA; /* neither: the ring itself is shared */
+
+static u8 *map_file(const struct stat *stat)
+{
+	u8 *at;
+
+	if ((size_t)stat->st_size < options.ring_bytes)
+		fail("the ring is no file of %zu bytes", options.ring_bytes);
+	at = mmap(NULL, options.ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, options.ring_fd, 0);
+	if (at == MAP_FAILED)
+		fail("cannot map the ring: %m");
+	close(options.ring_fd);
+	return at;
+}
 
 void ring_open(void)
 {
@@ -24,19 +41,19 @@ void ring_open(void)
 	part_bytes = options.ring_bytes / 4;
 	if (fstat(options.ring_fd, &stat))
 		fail("the ring is no file of %zu bytes: %m", options.ring_bytes);
-	if (S_ISBLK(stat.st_mode)) {
-		device = options.ring_fd;
-		ring = shared_create(options.ring_bytes, "the ring");
+	if (!options.guest) {
+		ring = map_file(&stat);
+		shared_add(ring, options.ring_bytes);
 		return;
 	}
-	if ((size_t)stat.st_size < options.ring_bytes)
-		fail("the ring is no file of %zu bytes", options.ring_bytes);
-	ring = mmap(NULL, options.ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      options.ring_fd, 0);
-	if (ring == MAP_FAILED)
-		fail("cannot map the ring: %m");
-	close(options.ring_fd);
-	shared_add(ring, options.ring_bytes);
+	ring = shared_create(options.ring_bytes, "the ring");
+	if (S_ISBLK(stat.st_mode)) {
+		device = options.ring_fd;
+		return;
+	}
+	device_memory = map_file(&stat);
+	if (madvise(device_memory, options.ring_bytes, MADV_DONTFORK))
+		fail("cannot keep the ring from children: %m");
 }
 
 /* How many bytes of programs or of outcomes a part holds. */
@@ -56,6 +73,8 @@ const u8 *ring_programs(u64 part, u64 bytes)
 {
 	u8 *at = ring + part * part_bytes;
 
+	if (device_memory)
+		memcpy(at, device_memory + part * part_bytes, bytes);
 	if (device >= 0 &&
 	    pread(device, at, whole_pages(bytes), part * part_bytes) < (ssize_t)bytes)
 		fail("cannot read the ring: %m");
@@ -73,6 +92,8 @@ void ring_publish(u64 part, u64 bytes)
 {
 	u64 offset = (2 + part) * part_bytes;
 
+	if (device_memory)
+		memcpy(device_memory + offset, ring + offset, bytes);
 	if (device >= 0 &&
 	    pwrite(device, ring + offset, whole_pages(bytes), offset) < (ssize_t)bytes)
 		fail("cannot write the ring: %m");
