@@ -27,7 +27,7 @@ from conformance.target.guest_images import (
 )
 from conformance.target.target import TargetError
 
-KEPT: Final = 3  # builds of a flavour that stay: checkouts side by side, a campaign still running
+KEPT: Final = 5  # builds of a flavour: of checkouts side by side, of campaigns still running
 BUILD_RULES: Final = ("catalogue.py", "make.py")  # of this room: how a kernel is built
 
 

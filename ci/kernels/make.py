@@ -78,7 +78,7 @@ def compile_kernel(flavour: Flavour, shop: Workshop, say: Callable[[str], None])
     env["CCACHE_MAXSIZE"] = CCACHE_BYTES
     command = ["nice", "-n", str(NICENESS), *_make(flavour, shop), f"-j{shop.jobs}", flavour.target]
     try:
-        with shop.log.open("w", encoding="utf-8") as log:
+        with shop.log.open("w", encoding="utf-8", buffering=1) as log:
             code, tail = _watched(command, env, log, say)
     except OSError as error:
         raise KernelError(f"cannot build {flavour.name}: {error}") from error
