@@ -14,28 +14,32 @@
 
 #include "trace.h"
 
-/* What the process executes. Each ends in a trap. */
+/*
+ * What the process executes. Each ends in an instruction that does not exist: of a breakpoint,
+ * user mode Linux complains on its console, every time.
+ */
 asm(".pushsection .text\n"
     "stub_syscall: syscall\n"
-    "int3\n"
+    "ud2\n"
     "stub_syscall32: int $0x80\n"
-    "int3\n"
+    "ud2\n"
     "stub_load: mov (%rdi), %rax\n"
-    "int3\n"
+    "ud2\n"
     "stub_load_byte: movzbl (%rdi), %eax\n"
-    "int3\n"
+    "ud2\n"
     "stub_store: mov %rsi, (%rdi)\n"
-    "int3\n"
+    "ud2\n"
     "stub_store_byte: mov %sil, (%rdi)\n"
-    "int3\n"
+    "ud2\n"
     "stub_function: call *%rax\n"
-    "int3\n"
+    "ud2\n"
     ".popsection\n");
 
 extern const char stub_syscall[], stub_syscall32[], stub_load[], stub_load_byte[], stub_store[], stub_store_byte[],
 	stub_function[];
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
+#define STUB_END SIGILL
 
 /* Called by the process that is to be traced; it does not run on by itself again. */
 void trace_child(void)
@@ -184,7 +188,7 @@ bool trace_function(struct tracee *tracee, u64 function, const u64 arguments[4],
 	}
 	if (!stop)
 		return false;
-	if (stop != SIGTRAP || !read_regs(tracee, &regs)) {
+	if (stop != STUB_END || !read_regs(tracee, &regs)) {
 		tracee->died_of = stop;
 		return false;
 	}
@@ -211,7 +215,7 @@ u32 trace_access(struct tracee *tracee, u64 address, bool write, u32 bytes, u64 
 	if (!resume(tracee, PTRACE_CONT, &regs, at))
 		return SIGKILL;
 	stop = wait_stop(tracee, &status);
-	if (stop == SIGTRAP) {
+	if (stop == STUB_END) {
 		if (!write && read_regs(tracee, &regs))
 			*value = regs.rax;
 		return 0;
