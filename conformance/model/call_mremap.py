@@ -223,7 +223,11 @@ def _copy_and_drop(
     copy.secret, copy.handle = vma.secret, vma.handle
     copy.shift = _shift_after(space, vma, start, target)
     joins = not keep or space.facts.mremap_joins_source or not vma.anonymous or vma.anon_vma
-    moved = merge_new(space, copy, None if joins else vma)
+    moved = copy
+    if vma.flags & UFFD and not space.facts.mremap_merges_uffd:
+        space.insert(copy)  # vma_merge_copied_range(): what loses its registration stays apart
+    else:
+        moved = merge_new(space, copy, None if joins else vma)
     if vma.flags & UFFD:
         # userfaultfd_reset_ctx() clears the VMA that holds the copy, merged or not.
         moved.flags &= ~UFFD

@@ -56,6 +56,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mremap_many: bool = True  # mremap() moves a range of several VMAs (6.17)
     mremap_joins_source: bool = True  # MREMAP_DONTUNMAP may merge the copy with its source
     mremap_splits_locked: bool = False  # MREMAP_DONTUNMAP unlocks what is moved, and no more
+    mremap_merges_uffd: bool = True  # a copy of what userfaultfd watches may merge (before 7.3)
     anon_pgoff_apart: bool = False  # a private file VMA keeps its anonymous offset when moved
     heap_exec: bool = False  # what a heap grows by is executable (VM_DATA_DEFAULT_FLAGS)
     noexec: tuple[str, ...] = ()  # kinds (program.mapping.Kind) whose mappings lack VM_MAYEXEC

@@ -214,6 +214,24 @@ static void mremap_joins_source(struct finding *f, const struct ground *ground)
 		found(f, count == 1);
 }
 
+/* Memory that userfaultfd watches, moved to where its neighbour has the same flags. */
+static void mremap_merges_uffd(struct finding *f, const struct ground *ground)
+{
+	char *at = map_anon(window(3), 2, RW), *from = map_anon(window(1), 1, RW);
+	char *to = at + 2 * PAGE;
+	int count;
+
+	(void)ground;
+	if (call_uffd((uintptr_t)at, 2 * PAGE, false) || call_uffd((uintptr_t)from, PAGE, false))
+		unfound(f, 1, "userfaultfd cannot be had");
+	else if (mremap(from, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
+		unfound(f, 1, "mremap: %s", strerror(errno));
+	else if ((count = vma_count(at, at + 3 * PAGE)) < 1)
+		unfound(f, 1, NO_SMAPS);
+	else
+		found(f, count == 1);
+}
+
 /* One of two locked pages moved away and kept: does the other stay locked? */
 static void mremap_splits_locked(struct finding *f, const struct ground *ground)
 {
@@ -294,6 +312,7 @@ const struct fact facts_of_behaviour[] = {
 	{ "sealed_zero_refused", FACT_BOOL, sealed_zero_refused },
 	{ "populate_stops_at_gap", FACT_BOOL, populate_stops_at_gap },
 	{ "mremap_many", FACT_BOOL, mremap_many },
+	{ "mremap_merges_uffd", FACT_BOOL, mremap_merges_uffd },
 	{ "mremap_joins_source", FACT_BOOL, mremap_joins_source },
 	{ "mremap_splits_locked", FACT_BOOL, mremap_splits_locked },
 	{ "anon_pgoff_apart", FACT_BOOL, anon_pgoff_apart },
