@@ -18,6 +18,8 @@ UML_MEMORY: Final = "256M"
 QEMU_MEMORY: Final = "1024M"
 HUGE_PAGES: Final = 8  # of 2 MiB; a program maps up to four, and its child copies them
 # What a kernel finds wrong with itself ends it at once: the next program must not be blamed.
+# Warnings are shown, and the stacks that go with every report; notices are not.
+LOGLEVEL: Final = "loglevel=5"
 SUSPICIOUS: Final = "panic=-1 oops=panic panic_on_warn=1 kasan.fault=panic"
 
 
@@ -62,7 +64,7 @@ def uml(boot: Boot) -> list[str]:
         f"uml_dir={boot.folder}/",
         "umid=guest",
         *SUSPICIOUS.split(),
-        "quiet",
+        LOGLEVEL,
         "madvet.bell=/dev/tty1",
         "madvet.ring=/dev/ubda",
         *boot.append.split(),
@@ -76,7 +78,7 @@ def qemu(boot: Boot) -> list[str]:
     if kvm_works(program, boot.kernel):
         accelerator = ("kvm", "host")
     command_line = (
-        f"console=ttyS0 rdinit=/init {SUSPICIOUS} quiet madvet.bell=/dev/ttyS1 "
+        f"console=ttyS0 rdinit=/init {SUSPICIOUS} {LOGLEVEL} madvet.bell=/dev/ttyS1 "
         f"madvet.huge={HUGE_PAGES} {boot.append}"
     )
     return [

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from conformance.program.call import PER_RANGE_USUAL, MadviseRanges
 from conformance.program.control_memory import ranges_of
-from conformance.program.control_struct import ControlFields, Multi
-from conformance.program.places import ARRAY_OFFSET, CTL_OFFSET, STATS_OFFSET, ZONE_BASE
+from conformance.program.control_struct import ControlFields, Multi, Range
+from conformance.program.places import ARRAY_OFFSET, CTL_OFFSET, STATS_OFFSET, ZONE_BASE, ZONE_END
 from conformance.program.reach import madvise_ranges_danger
 from conformance.program.struct_shapes import shape_of
 from fuzz.generate.calls import draw_count
@@ -27,13 +27,14 @@ ARRAY_USUAL: Final = ZONE_BASE + ARRAY_OFFSET
     PER_RANGE_PLACE, OVERLAP,
 ) = range(12)  # fmt: skip
 FLAWS: Final = table(
-    (2, VERSION), (1, TYPE), (1, SWAPPED_TYPE), (1, FLAGS), (1, TAIL), (2, COUNT), (3, BYTES),
+    (2, VERSION), (1, TYPE), (1, SWAPPED_TYPE), (1, FLAGS), (1, TAIL), (3, COUNT), (3, BYTES),
     (2, CTL_PLACE), (2, ARRAY_PLACE), (3, STATS_PLACE), (2, PER_RANGE_PLACE), (2, OVERLAP),
 )  # fmt: skip
 VERSIONS: Final = (0, 2, 3, -1, 1 << 8, 1 << 24, -(1 << 31), (1 << 31) - 1)
 TYPES: Final = (3, 4, 1 << 8, 1 << 31, (1 << 32) - 1)
 FLAG_EXTRAS: Final = (0x10, 0x20, 0x40, 0x80, 0xF0)
 TAILS: Final = (1, 0x100, 0x10000, 0x800000, 0xFFFFFF)
+MORE: Final = (1, 8, 100)  # elements that an array is said to have beyond those that are there
 # From the start of one struct to the start of the one that overlaps it, in bytes.
 OVERLAPS: Final = (0, 8, 16, 24, 44, -16, -32, -64)
 
@@ -66,9 +67,21 @@ def with_flaw(
     if flaw == TAIL:
         return replace(call, control=replace(control, tail=chooser.pick(TAILS)))
     if isinstance(control.arm, Multi):
-        arm = Multi(control.arm.ranges, draw_count(chooser, len(control.arm.ranges)))
+        ranges = control.arm.ranges
+        if chooser.chance(1, 4):
+            return _cut_off(chooser, call, control, ranges)
+        arm = Multi(ranges, draw_count(chooser, len(ranges)))
         return replace(call, control=replace(control, arm=arm))
     return call
+
+
+def _cut_off(
+    chooser: Chooser, call: MadviseRanges, control: ControlFields, ranges: tuple[Range, ...]
+) -> MadviseRanges:
+    """An array of which only the beginning can be read: the zone ends behind what was written."""
+    arm = Multi(ranges, len(ranges) + chooser.pick(MORE))
+    at = ZONE_END - len(ranges) * shape_of(call.ilp32).range_size
+    return replace(call, control=replace(control, arm=arm), array_at=at)
 
 
 def _swapped(call: MadviseRanges, control: ControlFields) -> MadviseRanges:

@@ -172,6 +172,7 @@ u64 leaks_look(void)
 
 		for (u32 tries = 0; objects > caches[i].base && tries < SETTLE_LOOKS; tries++)
 			objects = count_again(&caches[i]);
+		alive();
 		if (objects > caches[i].base)
 			grown |= 1ul << i;
 		caches[i].base = objects;
