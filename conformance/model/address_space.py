@@ -21,6 +21,8 @@ PTE_PRESENT: Final = 1
 PTE_GUARD: Final = 2
 PTE_MAYBE: Final = 3  # present or not: the kernel may choose (reason in AddressSpace.why)
 
+LARGE_PAGES: Final = 512  # an arena of so many pages has room for a huge page
+
 NO_COPY: Final = -1  # the page has no private copy: it shows the file, or zeros
 BYTES: Final = -2  # the private copy is spelled out in AddressSpace.bytes
 
@@ -107,7 +109,8 @@ class AddressSpace:
     """One mm_struct. vmas is sorted by address and never overlaps."""
 
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
-                 "next_anon_vma", "why", "unsure", "default_flags", "peer")  # fmt: skip
+                 "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
+                 "tables")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -123,6 +126,8 @@ class AddressSpace:
         self.why: dict[int, str] = {}  # arena page -> reason of PTE_MAYBE
         self.peer: AddressSpace | None = None  # another process that maps the same files
         self.default_flags = 0  # mm->def_flags, as set_default leaves it
+        self.large = pages >= LARGE_PAGES
+        self.tables: set[int] = set()  # if large: 2 MiB where a page table is, or may be left
         self.unsure = ""  # why the state is not known any more, or ""
 
     def find(self, page: int) -> int:

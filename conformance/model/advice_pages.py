@@ -14,7 +14,8 @@ from conformance.model.address_space import (
     File,
     Vma,
 )
-from conformance.model.page_state import HUGE_PAGES, zap
+from conformance.model.huge_pages import HUGE_PAGES
+from conformance.model.page_state import zap
 from conformance.model.split_merge import prepare_anon_vma
 from conformance.spec.cite import cite
 
@@ -150,6 +151,8 @@ def guard_install(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     for index in space.arena_span(start, end):
         space.clear_page(index)
         space.pte[index] = PTE_GUARD
+    if space.large:
+        space.tables.update(range(start // HUGE_PAGES, -(-end // HUGE_PAGES)))
     return 0
 
 
@@ -161,15 +164,4 @@ def guard_remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     for index in space.arena_span(start, end):
         if space.pte[index] == PTE_GUARD:
             space.pte[index] = PTE_NONE
-    return 0
-
-
-def collapse(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
-    """madvise_collapse(): EINVAL wherever the VMA holds no aligned huge page. Source:
-    collapse_possible()."""
-    first = -(-vma.start // HUGE_PAGES) * HUGE_PAGES
-    if first + HUGE_PAGES > vma.end or vma.flags & (f.SPECIAL | f.HT | f.NH):
-        cite("madvise-collapse-small")
-        return EINVAL
-    space.unsure = "COLLAPSE of a mapping with room for a huge page"
     return 0

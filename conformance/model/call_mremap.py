@@ -8,7 +8,8 @@ from conformance.abi import vm_flags as f
 from conformance.abi.errnos import EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
 from conformance.model.address_space import NO_COPY, PTE_NONE, AddressSpace, Vma, page_of, pages_up
 from conformance.model.call_mmap import unmap
-from conformance.model.page_state import HUGE_PAGES, populate
+from conformance.model.huge_pages import HUGE_PAGES
+from conformance.model.page_state import populate
 from conformance.model.process import Process
 from conformance.model.split_merge import can_join, merge_new, split
 from conformance.program.call import Mremap
@@ -276,6 +277,8 @@ def _move_page(space: AddressSpace, old: int, new: int) -> None:
     source, target = old - space.base, new - space.base
     if not (0 <= source < space.count and 0 <= target < space.count):
         return
+    if space.large:
+        space.tables.add(new // HUGE_PAGES)
     space.pte[target] = space.pte[source]
     space.copy_of[target] = space.copy_of[source]
     space.lazy[target] = space.lazy[source]

@@ -11,6 +11,7 @@ def fork(parent: AddressSpace) -> AddressSpace:
     """The child's address space; files are shared with the parent."""
     child = AddressSpace(parent.facts, parent.count)
     child.covered = {page: list(extents) for page, extents in parent.covered.items()}
+    child.tables = set(parent.tables)
     child.default_flags = parent.default_flags & f.NH  # VM_INIT_DEF_MASK
     for vma in parent.vmas:
         if vma.flags & f.DC:

@@ -15,6 +15,7 @@ from conformance.model.address_space import (
     AddressSpace,
     Vma,
 )
+from conformance.model.huge_pages import HUGE_PAGES, huge_fault, may_be_huge
 from conformance.model.split_merge import prepare_anon_vma
 from conformance.program.places import PAGE
 from conformance.spec.cite import cite
@@ -24,7 +25,6 @@ SIGSEGV: Final = 11
 PLAIN_MASK: Final = f.WR | f.HT | f.UM | f.DP
 PLAIN: Final = f.WR  # writable, and a missing page is simply made
 WORDS: Final = (0, 2040, 4088)
-HUGE_PAGES: Final = 512  # pages of 4 KiB in a huge page of 2 MiB
 STACK_GUARD_PAGES: Final = 256  # stack_guard_gap
 
 
@@ -55,8 +55,15 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
             space.unsure = "a page of userfaultfd that reclaim may have thrown away"
         space.pte[index] = PTE_PRESENT
         return 0
+    if space.large:
+        if vma.anonymous and may_be_huge(space, vma, page):
+            huge_fault(space, vma, page, write)
+            pte = space.pte[index]
+        space.tables.add(page // HUGE_PAGES)
     file = vma.file
     if vma.anonymous or file is None:
+        if vma.flags & f.UM and pte == PTE_MAYBE:
+            space.unsure = "a page of userfaultfd that may be there already"
         if write:  # before anything can fail: do_anonymous_page()
             prepare_anon_vma(space, vma)
         if vma.flags & f.UM:
@@ -152,7 +159,13 @@ def touch_run(space: AddressSpace, first: int, pages: int, write: bool, tag: int
     done = 0
     while done < pages:
         vma = space.at(first + done)
-        if vma is not None and write and vma.anonymous and vma.flags & PLAIN_MASK == PLAIN:
+        if (
+            vma is not None
+            and write
+            and vma.anonymous
+            and vma.flags & PLAIN_MASK == PLAIN
+            and (not space.large)
+        ):
             # The usual run: fresh private memory, nothing in the way.
             end = min(first + pages, vma.end, space.base + space.count)
             while first + done < end:

@@ -140,7 +140,8 @@ class _Run:
         result = self._result(step)
         out.results.append(result)
         out.requirements.append(last_cited() or _USUAL[type(step)])
-        unsure = self.process.space.unsure
+        remote = self.process.remote
+        unsure = self.process.space.unsure or (remote.unsure if remote is not None else "")
         if unsure and out.judged_until < 0:
             out.judged_until = self.serial - 1
             out.unspecified[self.serial - 1] = Unspecified(unsure)

@@ -87,6 +87,8 @@ def _expect_page(
         free = PAGE_PRESENT | PAGE_SWAP | (0 if read_all else PAGE_READ)
         out.page_masks[index] = ALL_BITS & ~free
         out.reasons[index] = space.why.get(index, "")
+        if read_all and vma.flags & f.UM:
+            out.page_alternatives[index] = (PAGE_UNREADABLE,)
     if space.lazy[index]:
         zero = PAGE_PRESENT | (word & PAGE_READ)
         gone = 0

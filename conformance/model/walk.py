@@ -10,6 +10,7 @@ from conformance.abi.errnos import EFAULT, EINVAL, ENOMEM, EPERM
 from conformance.model import advice_pages as p
 from conformance.model.address_space import AddressSpace, Vma
 from conformance.model.advice_flags import apply_flags
+from conformance.model.huge_pages import collapse
 from conformance.model.page_state import populate
 from conformance.spec.cite import cite
 
@@ -46,7 +47,7 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
     if advice == p.GUARD_REMOVE:
         return p.guard_remove(space, vma, start, end)
     if advice == p.COLLAPSE:
-        return p.collapse(space, vma, start, end)
+        return collapse(space, vma, start, end)
     return populate_part(space, vma, start, end, advice == POPULATE_WRITE)
 
 

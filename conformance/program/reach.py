@@ -29,9 +29,10 @@ MASK64: Final = (1 << 64) - 1
 ZONE_RO_WRITE_END: Final = p.ZONE_RO_WRITE_BASE + p.ZONE_RO_PAGES * PAGE
 ARENA: Final = (p.ARENA_BASE, p.ARENA_END_MAX)
 ZONES: Final = ((p.ZONE_BASE, p.ZONE_END), (p.ZONE_RO_BASE, p.ZONE_RO_END))
-# Program text and heap lie below LOW_END (it starts at most 1 GiB after the text),
-# stack and mmap area above HIGH_BASE (TASK_SIZE / 3 even with the legacy layout).
-LOW_END: Final = 3 << 30
+# Program text and heap lie below LOW_END (it starts at most 1 GiB after the text, and is small),
+# stack and mmap area above HIGH_BASE (TASK_SIZE / 3 even with the legacy layout); in user mode
+# Linux they follow the heap. What four bytes of poison say as an address is in neither.
+LOW_END: Final = 9 << 28
 HIGH_BASE: Final = 1 << 40
 EXECUTOR: Final = (
     (p.ZONE_RO_WRITE_BASE, ZONE_RO_WRITE_END),

@@ -77,6 +77,7 @@ def _count_layout(out: Census, program: Program) -> None:
         out["uffd", mapping.uffd.value] += mapping.uffd is not Uffd.NO
         out["layout", "sealed"] += mapping.sealed
         out["layout", "soft-dirty cleared"] += mapping.soft_dirty_cleared
+        out["layout", "room for huge pages"] += mapping.pages >= 512
         out["layout", "touched"] += bool(mapping.touches)
         for mark in mapping.marks:
             name = mark.prot.value if mark.prot is not None else advice_name(mark.advice or 0)

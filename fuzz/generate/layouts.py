@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance.abi.advice import BY_NAME
 from conformance.program.mapping import Backing, FileSlot, Kind, Mapping, Mark, Prot, Touch, Uffd
 from conformance.program.places import FILE_SLOTS
 from fuzz.generate.boundaries import MARK_ADVICES
@@ -29,6 +30,17 @@ HUGE_PAGES: Final = 512  # base pages in a 2 MiB page
 VVAR_PAGES: Final = 8  # room for [vvar], which no kernel so far fills
 SLOTS_USUAL: Final = 4
 _HUGETLB_ONE_IN: Final = 400
+# A mapping with room for huge pages costs as much as dozens of ordinary programs.
+_HUGE_ONE_IN: Final = 150
+_HUGE_SIZES: Final = table((4, 0), (2, 1), (2, HUGE_PAGES), (1, HUGE_PAGES + 3))  # beyond one
+_HUGE_STARTS: Final = table((3, 0), (1, 1), (1, 16))  # before the boundary, in pages
+_HUGE_TOUCHES: Final = table(
+    (4, (Touch(0),)), (2, ()), (2, (Touch(20, 3),)), (2, (Touch(9, 1, False),)),
+    (1, (Touch(0, 600),)), (1, (Touch(3, 1, False), Touch(500))),
+)  # fmt: skip
+_HUGE_MARKS: Final = table(
+    (5, "HUGEPAGE"), (1, "NOHUGEPAGE"), (1, "DONTNEED"), (1, "GUARD_INSTALL"), (2, ""),
+)  # fmt: skip
 _MARK_COUNTS: Final = table((16, 0), (5, 1), (2, 2), (1, 3))
 # A member of an enum is looked up through its metaclass, which costs more than a draw.
 _VVAR: Final = Kind.VVAR
@@ -133,7 +145,14 @@ def draw_layout(chooser: Chooser, swarm: Swarm, options: GenerateOptions) -> Lay
         for mark in mapping.marks:
             page = mapping.at + mark.page
             edges += (page, page + mark.pages)
-    if chooser.chance(1, _HUGETLB_ONE_IN):
+    if chooser.chance(1, _HUGE_ONE_IN):
+        mapping = _huge(chooser, swarm)
+        del mappings[options.mappings_max - 1 :]
+        mappings.append(mapping)
+        low, high = mapping.at, mapping.at + mapping.pages
+        inner = range(-(-low // HUGE_PAGES) * HUGE_PAGES, high, HUGE_PAGES)
+        edges += (low, high, *inner, inner[0] + 1)
+    elif chooser.chance(1, _HUGETLB_ONE_IN):
         del mappings[options.mappings_max - 1 :]
         mappings.append(_hugetlb(chooser, at))
         edges += (HUGE_PAGES, HUGE_PAGES + 1, 2 * HUGE_PAGES - 1, 2 * HUGE_PAGES)
@@ -193,6 +212,33 @@ def _draw_mark(chooser: Chooser, swarm: Swarm, pages: int) -> Mark:
         return Mark(page, count, None, chooser.pick(_MARK_PROTS))
     advice = chooser.pick(swarm.advices) if kind == 0 else chooser.pick(MARK_ADVICES)
     return Mark(page, count, advice if advice in MARK_ADVICES else MARK_ADVICES[0])
+
+
+def _huge(chooser: Chooser, swarm: Swarm) -> Mapping:
+    """Anonymous memory around a huge boundary behind everything else, touched here and there
+    after it was advised (which a step then does), or before."""
+    pick = chooser.pick
+    before = pick(_HUGE_STARTS)
+    pages = before + HUGE_PAGES + pick(_HUGE_SIZES)
+    name = pick(_HUGE_MARKS)
+    marks: tuple[Mark, ...] = ()
+    if name:
+        page, count = (0, pages) if chooser.chance(3, 4) else pick(parts_of(pages))
+        marks = (Mark(page, count, BY_NAME[name].value),)
+    template = TEMPLATES[0]
+    touches = tuple([t for t in pick(_HUGE_TOUCHES) if t.page + t.pages <= pages])
+    extra = pick(swarm.extras)
+    return Mapping(
+        template.kind,
+        HUGE_PAGES - before,
+        pages,
+        template.prot,
+        template.sharing,
+        lock=extra.lock,
+        uffd=extra.uffd,
+        touches=touches,
+        marks=marks,
+    )
 
 
 def _hugetlb(chooser: Chooser, after: int) -> Mapping:

@@ -61,7 +61,7 @@ EXPECTED: Rows = {
     "file": (*(backing.value for backing in Backing), "sealed_write"),
     "layout": (
         "touching, alike", "touching", "gap", "sealed", "soft-dirty cleared", "touched",
-        "past the end of the file", "file mapped twice",
+        "past the end of the file", "file mapped twice", "room for huge pages",
     ),
     "lock": (Lock.LOCKED.value, Lock.ONFAULT.value),
     "uffd": (Uffd.MISSING.value, Uffd.WP.value),

@@ -29,7 +29,7 @@ from fuzz.generate.typical import typical
 # Over the JSON of the first 200 programs of seed 1. It changes whenever a generator or a table
 # does, on purpose: then note in the changelog that seeds name other programs from now on.
 # It must not change with the machine, the Python, or native code.
-GOLDEN = "6cea119c22f76f681f4e5f9cba221758deb34acf71221b4fae1e5e9a9da9fc2d"
+GOLDEN = "8e937137e29cd5749a5962ed8febe1ac9f1a365fa8e8998aeb137b1e2f3aa859"
 
 
 def digest(programs: list[Program]) -> str:
@@ -81,7 +81,7 @@ def test_layouts_are_in_order_and_disjoint() -> None:
         for mapping in program.layout:
             assert mapping.at >= end
             end = mapping.at + mapping.pages
-            assert mapping.kind is Kind.HUGETLB or end <= 500
+            assert mapping.pages >= 512 or end <= 500
         assert sum(mapping.kind is Kind.VVAR for mapping in program.layout) <= 1
 
 

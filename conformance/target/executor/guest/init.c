@@ -251,7 +251,7 @@ static void run(size_t size, bool serve)
 	static char arguments[ARGUMENT_BYTES_MAX + 1], output[OUTPUT_BYTES_MAX];
 	struct message ended = { .what = ENDED };
 	int fd = open("/output", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), status = 0;
-	pid_t pid;
+	pid_t pid, ended_pid;
 
 	if (size > ARGUMENT_BYTES_MAX || fd < 0)
 		give_up("too many arguments, or no file for output");
@@ -260,9 +260,11 @@ static void run(size_t size, bool serve)
 	pid = fork();
 	if (!pid)
 		become(arguments, size, serve, fd);
-	while (waitpid(pid, &status, 0) != pid) /* orphans end here, too */
-		if (errno != EINTR)
+	do {
+		ended_pid = waitpid(-1, &status, 0); /* orphans end here, too */
+		if (ended_pid < 0 && errno != EINTR)
 			give_up("the executor");
+	} while (ended_pid != pid);
 	ended.first = status;
 	if (!serve) {
 		ssize_t got = pread(fd, output, sizeof(output), 0);
@@ -293,6 +295,8 @@ int main(void)
 	value = option("madvet.ksm");
 	if (value && !set("/sys/kernel/mm/ksm/run", value))
 		say("no KSM");
+	/* What khugepaged collapses while a program runs, nobody could predict. */
+	set("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "4294967295");
 	value = option("madvet.swap");
 	if (value)
 		make_swap(value);
