@@ -115,6 +115,7 @@ class FakeGuest:
         """Run batches, until the executor is lost."""
         while True:
             pair, size, _ = WORDS.unpack(self._hear(WORDS.size))
+            pair &= 0xFFFFFFFF  # above are wishes
             start = pair * self._quarter
             answer, count = b"", 0
             before: set[int] = set()
