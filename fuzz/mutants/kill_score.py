@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
-from conformance.oracle.kernel_said import title_of
+from conformance.oracle.kernel_said import LEAK_TITLES, title_of
 from conformance.oracle.ledger import Ledger, load_ledger
 from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.program import Program
@@ -168,8 +168,12 @@ class _Hunt:
 def batch_size(mutant: Mutant, done: int) -> int:
     """How many programs to submit next. Each that takes a guest down costs a boot: a fault that
     shows in one program of n is met after some n of them, so a batch that is no larger than
-    what has been run takes the guest down about once."""
-    return min(BATCH, max(1, done)) if mutant.titles else BATCH
+    what has been run takes the guest down about once. And only batches that are not full are
+    looked at for leaks each time."""
+    if not mutant.titles:
+        return BATCH
+    most = BATCH // 2 if any(title.startswith(LEAK_TITLES) for title in mutant.titles) else BATCH
+    return min(most, max(1, done))
 
 
 def tells(mutant: Mutant, verdict: Verdict) -> bool:

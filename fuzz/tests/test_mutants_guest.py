@@ -91,6 +91,8 @@ def test_batches_grow_with_what_was_run_where_a_crash_is_expected() -> None:
     assert sizes[:8] == [1, 1, 2, 4, 8, 16, 32, 64]
     assert set(sizes[8:]) == {BATCH}
     assert batch_size(QUIET, 0) == BATCH
+    leaks = SPLAT._replace(titles=("leak: ", "memory leak in "))
+    assert max(batch_size(leaks, done) for done in range(1000)) < BATCH
 
 
 class Guest(Actor):

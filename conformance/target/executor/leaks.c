@@ -8,7 +8,7 @@
  * To shrink a cache makes the count exact: what is free and kept for later, and
  * what KASAN keeps to catch its use, is given back. Under KASAN that takes 10 ms
  * for each cache, nearly all of it waiting, so some processes do it side by side;
- * and large batches are looked at only so often that it costs 5 % of the time.
+ * and large batches are looked at only so often that it costs 2 % of the time.
  *
  * Some growth is for good and no fault: what is made on first use. A batch leaks
  * when the same cache grows each time that the batch is run again.
@@ -27,24 +27,26 @@
 #include "executor.h"
 
 #define SMALL_BATCH (PROGRAMS_PER_CHILD - 1) /* is looked at each time */
-#define SHARE 20 /* of the time, at most one part in so many is spent looking */
+#define SHARE 50 /* of the time, at most one part in so many is spent looking */
 #define SETTLE_US 20000 /* between two looks at a cache that has grown */
 #define SETTLE_LOOKS 10 /* RCU lets go within some ticks of the clock */
 
-static const char *const objects[] = {
-	"mm_struct", "task_struct", "vm_area_struct", "anon_vma", "pid", "filp",
-};
-/* Of unknown purpose: all are called kmalloc. cg: charged to a cgroup. */
-static const char *const kinds[] = { "kmalloc-", "kmalloc-cg-" };
-static const char *const sizes[] = {
-	"8", "16", "32", "64", "96", "128", "192", "256", "512", "1k", "2k", "4k", "8k",
+/*
+ * What a process is made of, and memory of unknown purpose that is charged to one. What the
+ * kernel allocates for itself comes and goes with its own work.
+ */
+static const char *const names[] = {
+	"mm_struct", "task_struct", "vm_area_struct", "anon_vma", "pid", "signal_cache",
+	"kmalloc-cg-8", "kmalloc-cg-16", "kmalloc-cg-32", "kmalloc-cg-64", "kmalloc-cg-96",
+	"kmalloc-cg-128", "kmalloc-cg-192", "kmalloc-cg-256", "kmalloc-cg-512", "kmalloc-cg-1k",
+	"kmalloc-cg-2k", "kmalloc-cg-4k", "kmalloc-cg-8k",
 };
 
 static struct cache {
-	char name[32];
+	const char *name;
 	int objects, shrink;
 	long base; /* objects when it was last looked at */
-} caches[ARRAY_SIZE(objects) + ARRAY_SIZE(kinds) * ARRAY_SIZE(sizes)];
+} caches[ARRAY_SIZE(names)];
 static u32 n_caches;
 _Static_assert(ARRAY_SIZE(caches) <= 64, "a set of caches is a word of bits");
 
@@ -71,17 +73,17 @@ static int open_file(const char *folder, const char *cache, const char *file, in
 	return open(path, flags | O_CLOEXEC);
 }
 
-static void add(const char *folder, const char *kind, const char *rest)
+static void add(const char *folder, const char *name)
 {
 	struct cache *cache = &caches[n_caches];
 
-	snprintf(cache->name, sizeof(cache->name), "%s%s", kind, rest);
-	cache->objects = open_file(folder, cache->name, "objects", O_RDONLY);
+	cache->name = name;
+	cache->objects = open_file(folder, name, "objects", O_RDONLY);
 	if (cache->objects < 0)
 		return; /* this kernel has no such cache, or does not count it */
-	cache->shrink = open_file(folder, cache->name, "shrink", O_WRONLY);
+	cache->shrink = open_file(folder, name, "shrink", O_WRONLY);
 	if (cache->shrink < 0)
-		fail("cannot open %s/%s/shrink: %m", folder, cache->name);
+		fail("cannot open %s/%s/shrink: %m", folder, name);
 	cache->base = LONG_MAX;
 	n_caches++;
 }
@@ -185,11 +187,8 @@ u64 leaks_look(void)
 /* True when there is something to count. */
 bool leaks_create(const char *folder)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(objects); i++)
-		add(folder, "", objects[i]);
-	for (u32 kind = 0; kind < ARRAY_SIZE(kinds); kind++)
-		for (u32 i = 0; i < ARRAY_SIZE(sizes); i++)
-			add(folder, kinds[kind], sizes[i]);
+	for (u32 i = 0; i < ARRAY_SIZE(names); i++)
+		add(folder, names[i]);
 	if (n_caches) {
 		start_shrinkers();
 		leaks_look();
