@@ -120,7 +120,8 @@ static int mr_fetch_ranges(struct mr_request *request)
 
 	if (request->type != MADVISE_RANGE_MULTI)
 		return 0;
-	if (request->count > MADVISE_RANGES_COUNT_MAX + MR_MUTANT(count_unlimited))
+	if (request->count > MADVISE_RANGES_COUNT_MAX &&
+	    !(MR_MUTANT(count_unlimited) && request->count <= 65536))
 		return -EINVAL;
 	if (request->count > MR_RANGES_INLINE) {
 		request->ranges = kvmalloc_array(request->count - MR_MUTANT(array_one_short),

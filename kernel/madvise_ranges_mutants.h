@@ -25,7 +25,7 @@
 	row(4, all_options_accepted, "option-conflicts", \
 	    "MADVISE_RANGE_ALL goes with stop_on_gap and single_mapping_only") \
 	row(5, count_unlimited, "multi-count", \
-	    "one range more than the limit is accepted") \
+	    "up to 65,536 ranges are accepted") \
 	row(6, target_before_stats, "validation-order", \
 	    "the target is looked up before the stats are read") \
 	row(7, validation_ignored, "validation-order", \
@@ -74,10 +74,10 @@
 	    "which advices another process may be given is not looked at") \
 	row(29, remote_own_memory, "remote-addresses", \
 	    "the memory of the caller is advised") \
-	row(30, default_on_failure, "default-on-failure", \
-	    "the default is set though the walk failed") \
+	row(30, default_replaces, "default-future", \
+	    "a default takes the place of all others") \
 	row(31, default_opposite_stays, "default-future", \
-	    "NORMAL as the default leaves RANDOM and SEQUENTIAL as they were") \
+	    "the opposite advice leaves a default as it was") \
 	row(32, default_advice_unchecked, "default-advices", \
 	    "set_default takes every advice that ALL takes") \
 	row(100, vma_used_after_merge, "process-survives", \

@@ -290,33 +290,40 @@ static int mr_walk_ranges(struct mr_walk *walk)
  */
 static void mr_set_default(struct mm_struct *mm, int advice)
 {
-	vm_flags_t flags = mm->def_flags;
+	vm_flags_t set = 0, clear = 0;
 
 	switch (advice) {
 	case MADV_NORMAL:
-		if (!MR_MUTANT(default_opposite_stays))
-			flags &= ~(VM_RAND_READ | VM_SEQ_READ);
+		clear = VM_RAND_READ | VM_SEQ_READ;
 		break;
 	case MADV_RANDOM:
-		flags = (flags & ~VM_SEQ_READ) | VM_RAND_READ;
+		set = VM_RAND_READ;
+		clear = VM_SEQ_READ;
 		break;
 	case MADV_SEQUENTIAL:
-		flags = (flags & ~VM_RAND_READ) | VM_SEQ_READ;
+		set = VM_SEQ_READ;
+		clear = VM_RAND_READ;
 		break;
 	case MADV_HUGEPAGE:
-		flags = (flags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE;
+		set = VM_HUGEPAGE;
+		clear = VM_NOHUGEPAGE;
 		break;
 	case MADV_NOHUGEPAGE:
-		flags = (flags & ~VM_HUGEPAGE) | VM_NOHUGEPAGE;
+		set = VM_NOHUGEPAGE;
+		clear = VM_HUGEPAGE;
 		break;
 	case MADV_DONTDUMP:
-		flags |= VM_DONTDUMP;
+		set = VM_DONTDUMP;
 		break;
 	case MADV_DODUMP:
-		flags &= ~VM_DONTDUMP;
+		clear = VM_DONTDUMP;
 		break;
 	}
-	mm->def_flags = flags;
+	if (MR_MUTANT(default_opposite_stays))
+		clear = 0;
+	if (MR_MUTANT(default_replaces) && set)
+		clear = ~VM_NONE;
+	mm->def_flags = (mm->def_flags & ~clear) | set;
 }
 
 /* Every mapping from the lowest up; special ones are counted, and left alone. */
@@ -373,7 +380,7 @@ static int mr_walk_all(struct mr_walk *walk)
 		return err;
 	}
 	err = mr_walk_mappings(walk, &locked);
-	if ((!err || MR_MUTANT(default_on_failure)) && walk->request->set_default)
+	if (!err && walk->request->set_default)
 		mr_set_default(walk->mm, advice);
 	if (locked && !MR_MUTANT(lock_kept_by_all))
 		mr_unlock(&walk->advisor);

@@ -22,6 +22,7 @@ POISON: Final = frozenset(row.value for row in ADVICES if row.family is Family.P
 VALID_ADVICES: Final = tuple(row.value for row in ADVICES)
 REMOTE_ADVICES: Final = tuple(row.value for row in ADVICES if row.remote)
 WHOLE_ADVICES: Final = tuple(row.value for row in ADVICES if row.whole)
+DEFAULT_ADVICES: Final = tuple(row.value for row in ADVICES if row.default)
 # Must be refused for a whole process. REMOVE is not among them: a kernel that failed to refuse
 # it would punch holes in memory that the executor shares with its children.
 NOT_WHOLE_ADVICES: Final = tuple(

@@ -9,6 +9,7 @@ from conformance.program.call import PER_RANGE_USUAL, MadviseRanges
 from conformance.program.control_struct import All, Arm, ControlFields, Multi, Range, Single
 from conformance.program.places import FD_PIDFD_REMOTE, STATS_OFFSET, ZONE_BASE
 from fuzz.generate.boundaries import (
+    DEFAULT_ADVICES,
     INVALID_ADVICES,
     NOT_WHOLE_ADVICES,
     REMOTE_ADVICES,
@@ -16,7 +17,7 @@ from fuzz.generate.boundaries import (
 )
 from fuzz.generate.calls import FLAW_ONE_IN, LONG_SIZES, draw_size
 from fuzz.generate.chooser import Chooser, table
-from fuzz.generate.flaws import with_flaw
+from fuzz.generate.flaws import with_flaw, with_second_flaw
 from fuzz.generate.layouts import Layout
 from fuzz.generate.ranges import range_for
 from fuzz.generate.swarm import Swarm
@@ -79,16 +80,21 @@ def draw_madvise_ranges(
         stats_fill=pick(STATS_FILLS),
         ilp32=swarm.ilp32,
     )
-    if chooser.chance(2, FLAW_ONE_IN[swarm.hostility]):
-        return with_flaw(chooser, layout, call, control, whole)
-    return call
+    if not chooser.chance(2, FLAW_ONE_IN[swarm.hostility]):
+        return call
+    call = with_flaw(chooser, layout, call, control, whole)
+    return with_second_flaw(chooser, layout, call, whole) if chooser.chance(1, 3) else call
 
 
 def _draw_all(chooser: Chooser) -> All:
-    advice = chooser.pick(WHOLE_ADVICES)
-    if chooser.chance(1, 4):
+    set_default = chooser.pick(SET_DEFAULTS)
+    # One default says little: what the next one leaves of it is where mistakes hide.
+    advice = chooser.pick(
+        DEFAULT_ADVICES if set_default == 1 and chooser.chance(3, 4) else WHOLE_ADVICES
+    )
+    if chooser.chance(1, 6):
         advice = chooser.pick(NOT_WHOLE_ADVICES + INVALID_ADVICES)
-    return All(advice, chooser.pick(SET_DEFAULTS))
+    return All(advice, set_default)
 
 
 def _draw_arm(chooser: Chooser, layout: Layout, swarm: Swarm, other: bool) -> Single | Multi:

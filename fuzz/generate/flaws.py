@@ -6,17 +6,26 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from conformance.abi.advice import BY_NAME
 from conformance.program.call import PER_RANGE_USUAL, MadviseRanges
 from conformance.program.control_memory import ranges_of
-from conformance.program.control_struct import ControlFields, Multi, Range
-from conformance.program.places import ARRAY_OFFSET, CTL_OFFSET, STATS_OFFSET, ZONE_BASE, ZONE_END
+from conformance.program.control_struct import ControlFields, Multi, Range, Single
+from conformance.program.places import (
+    ARRAY_OFFSET,
+    CTL_OFFSET,
+    PAGE,
+    STATS_OFFSET,
+    ZONE_BASE,
+    ZONE_END,
+)
 from conformance.program.reach import madvise_ranges_danger
 from conformance.program.struct_shapes import shape_of
+from fuzz.generate.boundaries import WORD
 from fuzz.generate.calls import draw_count
 from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.hostile_bytes import with_bytes
 from fuzz.generate.layouts import Layout
-from fuzz.generate.placements import draw_place
+from fuzz.generate.placements import IN_PAGE, draw_place
 
 CTL_USUAL: Final = ZONE_BASE + CTL_OFFSET
 STATS_USUAL: Final = ZONE_BASE + STATS_OFFSET
@@ -24,12 +33,21 @@ ARRAY_USUAL: Final = ZONE_BASE + ARRAY_OFFSET
 
 (
     VERSION, TYPE, SWAPPED_TYPE, FLAGS, TAIL, COUNT, BYTES, CTL_PLACE, ARRAY_PLACE, STATS_PLACE,
-    PER_RANGE_PLACE, OVERLAP,
-) = range(12)  # fmt: skip
+    PER_RANGE_PLACE, OVERLAP, OWN_RANGE,
+) = range(13)  # fmt: skip
 FLAWS: Final = table(
     (2, VERSION), (1, TYPE), (1, SWAPPED_TYPE), (1, FLAGS), (1, TAIL), (3, COUNT), (3, BYTES),
     (2, CTL_PLACE), (2, ARRAY_PLACE), (3, STATS_PLACE), (2, PER_RANGE_PLACE), (2, OVERLAP),
+    (3, OWN_RANGE),
 )  # fmt: skip
+# DONTNEED most often: it works on more kinds of memory than the others, and leaves zeros.
+THROW_AWAY: Final = table(
+    (4, BY_NAME["DONTNEED"].value),
+    (1, BY_NAME["DONTNEED_LOCKED"].value),
+    (1, BY_NAME["FREE"].value),
+    (1, BY_NAME["REMOVE"].value),
+    (1, BY_NAME["GUARD_INSTALL"].value),
+)
 VERSIONS: Final = (0, 2, 3, -1, 1 << 8, 1 << 24, -(1 << 31), (1 << 31) - 1)
 TYPES: Final = (3, 4, 1 << 8, 1 << 31, (1 << 32) - 1)
 FLAG_EXTRAS: Final = (0x10, 0x20, 0x40, 0x80, 0xF0)
@@ -51,6 +69,9 @@ def with_flaw(
     flaw = chooser.pick(FLAWS)
     if flaw == OVERLAP or flaw == SWAPPED_TYPE:
         other = _overlapping(chooser, call) if flaw == OVERLAP else _swapped(call, control)
+        return call if any(madvise_ranges_danger(other, whole, guest=False)) else other
+    if flaw == OWN_RANGE:
+        other = _in_own_range(chooser, call, control)
         return call if any(madvise_ranges_danger(other, whole, guest=False)) else other
     if flaw == BYTES:
         return with_bytes(chooser, call, control)
@@ -92,6 +113,38 @@ def _swapped(call: MadviseRanges, control: ControlFields) -> MadviseRanges:
     return replace(call, control=replace(control, type_value=1))
 
 
+def with_second_flaw(
+    chooser: Chooser, layout: Layout, call: MadviseRanges, whole: bool
+) -> MadviseRanges:
+    """A call of with_flaw() with another thing wrong: which check comes first shows only then."""
+    if not isinstance(call.control, ControlFields):
+        return call
+    other = with_flaw(chooser, layout, call, call.control, whole)
+    return call if any(madvise_ranges_danger(other, whole, guest=False)) else other
+
+
+def _in_own_range(chooser: Chooser, call: MadviseRanges, control: ControlFields) -> MadviseRanges:
+    """A struct in memory that the first range of the call throws away: who reads it again when
+    a later range is reached finds something else."""
+    arm = control.arm
+    if isinstance(arm, Multi) and arm.ranges:
+        first = replace(arm.ranges[0], advice=chooser.pick(THROW_AWAY))
+        arm = replace(arm, ranges=(first, *arm.ranges[1:]))
+    elif isinstance(arm, Single):
+        first = replace(arm.range, advice=chooser.pick(THROW_AWAY))
+        arm = replace(arm, range=first)
+    else:
+        return call
+    at = first.start // PAGE * PAGE + chooser.pick(IN_PAGE)
+    call = replace(call, control=replace(control, arm=arm))
+    which = chooser.integer(0, 3)
+    if which <= 1 and isinstance(arm, Multi):
+        return replace(call, array_at=at)
+    if which <= 2:
+        return replace(call, ctl_at=at)
+    return replace(call, stats_at=at)
+
+
 def _misplaced(chooser: Chooser, layout: Layout, call: MadviseRanges, flaw: int) -> MadviseRanges:
     """One struct at an unusual address."""
     shape = shape_of(call.ilp32)
@@ -113,11 +166,11 @@ def _overlapping(chooser: Chooser, call: MadviseRanges) -> MadviseRanges:
     delta = chooser.pick(OVERLAPS)
     pair = chooser.integer(0, 4)
     if pair == 0:
-        return replace(call, stats_at=call.ctl_at + delta)
+        return replace(call, stats_at=(call.ctl_at + delta) % WORD)
     if pair == 1:
-        return replace(call, stats_at=call.array_at + delta)
+        return replace(call, stats_at=(call.array_at + delta) % WORD)
     if pair == 2:
         return replace(call, stats_at=STATS_USUAL, per_range_at=STATS_USUAL + delta)
     if pair == 3:
-        return replace(call, stats_at=STATS_USUAL, per_range_at=call.array_at + delta)
-    return replace(call, array_at=call.ctl_at + delta)
+        return replace(call, stats_at=STATS_USUAL, per_range_at=(call.array_at + delta) % WORD)
+    return replace(call, array_at=(call.ctl_at + delta) % WORD)

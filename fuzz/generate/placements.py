@@ -34,7 +34,7 @@ _NOWHERE: Final = (NULL, UNMAPPED, KERNEL, NONCANONICAL, ARENA_END_MAX, 1, (1 <<
 _SHIFTS: Final = (1, 4, 8, 12)
 _RW: Final = Prot.RW
 # Byte offsets in an arena page: its start, and either side of the words that touches write.
-_IN_PAGE: Final = (0, 8, 0x100, 0x7E0, 0x7F8, 0xF00)
+IN_PAGE: Final = (0, 8, 0x100, 0x7E0, 0x7F8, 0xF00)
 
 
 def draw_place(chooser: Chooser, layout: Layout, usual: int, size: int) -> int:
@@ -63,7 +63,7 @@ def draw_place(chooser: Chooser, layout: Layout, usual: int, size: int) -> int:
     if form == ACROSS_ARENA_PAGES and mapping.pages > 1:
         return page_address(mapping.at + 1) - 8 * chooser.integer(1, 5)
     page = mapping.at + chooser.integer(0, min(mapping.pages, 4) - 1)
-    return page_address(page) + pick(_IN_PAGE)
+    return page_address(page) + pick(IN_PAGE)
 
 
 def _writable(layout: Layout) -> tuple[Mapping, ...]:

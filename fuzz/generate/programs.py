@@ -43,7 +43,7 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
     count = min(chooser.pick(STEP_COUNTS), options.steps_max - heirs)
     for left in range(count - 1, -1, -1):
         kind = chooser.pick(swarm.steps)
-        if whole and left == 0:
+        if whole and (left == 0 or chooser.chance(1, 2)):
             kind = STEP_MADVISE_RANGES
         if kind <= STEP_MADVISE_RANGES:
             has_call = True
