@@ -52,10 +52,11 @@ def check_ledger_file(path: Path) -> int:
         raise InputError(str(error)) from error
 
 
-def read_program_file(path: Path) -> Document:
-    """The document in a file. Raises InputError that says what is wrong, where."""
+def read_program_file(path: Path, guest: bool = False) -> Document:
+    """The document in a file. guest: only kernels that can be thrown away are to run it. Raises
+    InputError that says what is wrong, where."""
     try:
-        return loads(read_bytes(path), str(path))
+        return loads(read_bytes(path), str(path), guest)
     except ProgramTextError as error:
         raise InputError(str(error)) from error
 

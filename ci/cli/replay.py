@@ -16,6 +16,7 @@ from ci.cli.opening import opened
 from ci.cli.program_files import check_ledger_file, find_files, is_ledger, read_program_file
 from conformance.oracle.ledger import LedgerError, load_ledger
 from conformance.oracle.verdict import VerdictKind
+from conformance.target.registry import is_guest
 from fuzz.engine.replay import Case, Replayed, replay
 
 TIMES_MAX: Final = 10_000
@@ -26,8 +27,9 @@ FILES_SHOWN: Final = 20  # of more, only those are named that something is to be
 class _Files:
     """The cases of some files; what cannot be read is complained about and counted."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: list[Path], guest: bool) -> None:
         self.paths = paths
+        self.guest = guest
         self.programs = 0
         self.bad = 0
         self.known = 0  # entries of ledger files, which are checked and not run
@@ -38,7 +40,7 @@ class _Files:
                 if is_ledger(path):
                     self.known += check_ledger_file(path)
                     continue
-                document = read_program_file(path)
+                document = read_program_file(path, self.guest)
             except InputError as error:
                 self.bad += 1
                 click.echo(f"madvet replay: {error}", err=True)
@@ -72,7 +74,7 @@ def command(
     several times, alone, and "reproduced k/n" says how often it showed a divergence. Exit code
     0 means that nothing diverged but what the ledger knows.
     """
-    files = _Files(find_files(paths))
+    files = _Files(find_files(paths), all(map(is_guest, targets)))
     show_all = show_all or len(files.paths) <= FILES_SHOWN
     try:
         ledger = load_ledger()

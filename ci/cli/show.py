@@ -17,6 +17,7 @@ from conformance.model.predict import predict
 from conformance.oracle.judge import judge
 from conformance.program.text import Document
 from conformance.program.wire import Observe
+from conformance.target.registry import is_guest
 
 LOOK: Final = Observe.EACH_STEP | Observe.ISOLATED | Observe.SMAPS
 WIDTH_MIN: Final = 60  # columns
@@ -37,7 +38,7 @@ def command(path: Path, targets: tuple[str, ...] | None, no_run: bool, ascii_onl
 
     It is run once, and drawn as the model has it and, where that differs, as the kernel does.
     """
-    document = read_program_file(path)
+    document = read_program_file(path, bool(targets) and all(map(is_guest, targets or ())))
     console = Console(highlight=False)
     for line in document.comment.splitlines():
         console.print(line, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from ci.cli.opening import opened
 from ci.cli.output import OutputError
 from ci.cli.program_files import read_program_file
 from conformance.program.program import Program
+from conformance.target.registry import is_guest
 from conformance.target.target import Target
 from fuzz.engine.suspects import finding
 from fuzz.findings.atomic_file import write_atomically
@@ -44,7 +45,7 @@ def command(
     divergence of the same surface, rule and class of difference. Exit code 1 when it did, since
     a divergence was found; 0 when nothing diverges.
     """
-    program = read_program_file(path).program
+    program = read_program_file(path, all(map(is_guest, targets))).program
     with opened(targets, canary) as open_targets:
         for target in open_targets:
             seen = confirm(target, program)

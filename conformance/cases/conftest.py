@@ -28,7 +28,7 @@ from conformance.program.validate import validate
 from conformance.program.wire import Observe
 from conformance.spec import cite
 from conformance.spec.registry import load
-from conformance.target.registry import open_target
+from conformance.target.registry import is_guest, open_target
 from conformance.target.target import Target, TargetError
 
 INTERNAL_ERROR: Final = 3  # pytest.ExitCode
@@ -170,7 +170,8 @@ class Kernel:
     ) -> Seen:
         """Run one program alone, with a look after each step. whole, rights: see Program."""
         program = Program(layout, steps, files, whole, rights)
-        assert not (problems := validate(program)), problems
+        guest = is_guest(self.target.name)
+        assert not (problems := validate(program, guest)), problems
         (outcome,) = self.target.run_batch([program], LOOK)
         assert outcome.status is Status.DONE, (outcome.status, outcome.signal, outcome.reason)
         results = outcome.results[len(program.setup()) :]

@@ -20,6 +20,7 @@ PTE_NONE: Final = 0
 PTE_PRESENT: Final = 1
 PTE_GUARD: Final = 2
 PTE_MAYBE: Final = 3  # present or not: the kernel may choose (reason in AddressSpace.why)
+PTE_POISON: Final = 4  # MADV_HWPOISON took the page
 
 LARGE_PAGES: Final = 512  # an arena of so many pages has room for a huge page
 
@@ -110,7 +111,7 @@ class AddressSpace:
 
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
-                 "tables")  # fmt: skip
+                 "tables", "memory_error")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -128,6 +129,7 @@ class AddressSpace:
         self.default_flags = 0  # mm->def_flags, as set_default leaves it
         self.large = pages >= LARGE_PAGES
         self.tables: set[int] = set()  # if large: 2 MiB where a page table is, or may be left
+        self.memory_error = False  # the call at hand met poisoned memory: SIGBUS comes with it
         self.unsure = ""  # why the state is not known any more, or ""
 
     def find(self, page: int) -> int:

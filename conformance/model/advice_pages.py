@@ -9,6 +9,7 @@ from conformance.model.address_space import (
     PTE_GUARD,
     PTE_MAYBE,
     PTE_NONE,
+    PTE_POISON,
     PTE_PRESENT,
     AddressSpace,
     File,
@@ -49,6 +50,8 @@ def dontneed_free(space: AddressSpace, vma: Vma, start: int, end: int, advice: i
     for index in space.arena_span(start, end):
         if space.pte[index] == PTE_PRESENT and space.copy_of[index] != NO_COPY:
             space.lazy[index] = True
+        elif space.pte[index] == PTE_POISON:
+            space.clear_page(index)
     return 0
 
 

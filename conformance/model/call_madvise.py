@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.abi.errnos import EFAULT, EINVAL, EPERM
+from conformance.abi.errnos import EINVAL
 from conformance.model.address_space import AddressSpace, page_of, pages_up
 from conformance.model.argument_checks import as_int, check_range
+from conformance.model.memory_failure import POISON, inject_error
 from conformance.model.walk import walk
 from conformance.program.call import Madvise
 from conformance.spec.cite import cite
 
-POISON: Final = (100, 101)
 MASK32: Final = (1 << 32) - 1
 
 
@@ -38,18 +38,6 @@ def madvise(space: AddressSpace, call: Madvise) -> int:
 def advise(space: AddressSpace, start: int, length: int, advice: int) -> int:
     """madvise_do_behavior() on a checked range: 0 or a positive errno."""
     if advice in POISON:
-        return _inject(space, start)
+        return inject_error(space, page_of(start), pages_up(length), advice)
     first = page_of(start)
     return walk(space, first, first + pages_up(length), advice)
-
-
-def _inject(space: AddressSpace, start: int) -> int:
-    """madvise_inject_error(): the first page that cannot be pinned ends it."""
-    if not space.facts.cap_sys_admin:
-        cite("madvise-poison-capability")
-        return EPERM
-    if space.at(page_of(start)) is None:
-        cite("madvise-poison-unmapped")
-        return EFAULT
-    space.unsure = "memory failure injected into a mapped page"
-    return 0

@@ -7,8 +7,9 @@ from conformance.abi import vm_flags as f
 from conformance.abi.errnos import EFAULT, EINTR, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP
 from conformance.model.address_space import Vma, page_of, pages_up
 from conformance.model.advice_flags import new_flags
-from conformance.model.call_madvise import POISON, advise
+from conformance.model.call_madvise import advise
 from conformance.model.control_input import RangeIn, Request, read_request
+from conformance.model.memory_failure import POISON
 from conformance.model.policy import GAP_ERRNO, Policy
 from conformance.model.process import Process
 from conformance.model.statistics import Statistics, pack_per_range

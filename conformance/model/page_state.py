@@ -11,6 +11,7 @@ from conformance.model.address_space import (
     PTE_GUARD,
     PTE_MAYBE,
     PTE_NONE,
+    PTE_POISON,
     PTE_PRESENT,
     AddressSpace,
     Vma,
@@ -40,6 +41,9 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     if pte == PTE_GUARD:
         cite("guard-fatal")
         return SIGSEGV
+    if pte == PTE_POISON:
+        cite("madvise-hwpoison-kills")
+        return SIGBUS
     if pte == PTE_PRESENT:
         if write and not vma.flags & f.SH and space.copy_of[index] == NO_COPY:
             prepare_anon_vma(space, vma)

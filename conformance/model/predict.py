@@ -26,7 +26,7 @@ from conformance.program import call as c
 from conformance.program.content import write_tag
 from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.kernel_facts import KernelFacts
-from conformance.program.outcome import NOT_PLACED
+from conformance.program.outcome import MEMORY_ERROR, NOT_PLACED
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
 from conformance.program.plan import plan_of
 from conformance.program.program import Program, Rights
@@ -138,6 +138,9 @@ class _Run:
         out = self.out
         forget_cited()
         result = self._result(step)
+        if self.process.space.memory_error:
+            self.process.space.memory_error = False
+            result -= MEMORY_ERROR
         out.results.append(result)
         out.requirements.append(last_cited() or _USUAL[type(step)])
         remote = self.process.remote

@@ -11,6 +11,7 @@ from conformance.model.address_space import (
     PTE_GUARD,
     PTE_MAYBE,
     PTE_NONE,
+    PTE_POISON,
     PTE_PRESENT,
     AddressSpace,
     Vma,
@@ -61,6 +62,9 @@ def expect_snapshot(
             if pte == PTE_GUARD:
                 pages[index] = PAGE_GUARD | (PAGE_UNREADABLE if read_all and readable else 0)
                 out.page_masks[index] = ALL_BITS & ~PAGE_SWAP
+                continue
+            if pte == PTE_POISON:  # an entry that is told as swapped out
+                pages[index] = PAGE_SWAP | (PAGE_UNREADABLE if read_all and readable else 0)
                 continue
             _expect_page(space, vma, index, out, read_all)
     return out

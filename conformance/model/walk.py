@@ -6,9 +6,9 @@ from typing import Final
 
 from conformance.abi import vm_flags as f
 from conformance.abi.advice import ADVICES, Family
-from conformance.abi.errnos import EFAULT, EINVAL, ENOMEM, EPERM
+from conformance.abi.errnos import EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM
 from conformance.model import advice_pages as p
-from conformance.model.address_space import AddressSpace, Vma
+from conformance.model.address_space import PTE_POISON, AddressSpace, Vma
 from conformance.model.advice_flags import apply_flags
 from conformance.model.huge_pages import collapse
 from conformance.model.page_state import populate
@@ -67,7 +67,11 @@ def populate_part(space: AddressSpace, vma: Vma, start: int, end: int, write: bo
     if vma.special:
         space.unsure = "POPULATE of a special mapping"
         return 0
-    _, signal = populate(space, vma, start, end, write)
+    done, signal = populate(space, vma, start, end, write)
+    index = start + done - space.base
+    if signal and 0 <= index < space.count and space.pte[index] == PTE_POISON:
+        cite("madvise-populate-poison")
+        return EHWPOISON
     if signal:
         cite("madvise-populate-fault")
         return EFAULT

@@ -12,6 +12,7 @@ from conformance.program.content import FILE_TAG, TORN, ZERO
 from conformance.program.control_struct import All, ControlBytes, Single
 from conformance.program.outcome import (
     CONTENT_MASK,
+    MEMORY_ERROR,
     NOT_PLACED,
     PAGE_GUARD,
     PAGE_PRESENT,
@@ -139,6 +140,8 @@ def address_words(value: int) -> str:
 
 def result_class(step: object, result: int) -> str:
     """A result without its numbers: "0", "EINVAL", "address", "bytes", "SIGBUS"."""
+    if result < -MEMORY_ERROR // 2:
+        return f"SIGBUS-and-{result_class(step, result + MEMORY_ERROR)}"
     if result == NOT_PLACED:
         return "not-placed"
     if isinstance(step, c.TouchPages):
@@ -154,6 +157,8 @@ def result_class(step: object, result: int) -> str:
 
 def result_words(step: object, result: int) -> str:
     """A result with its numbers: "-EINVAL", "arena+3p", "2p bytes", "SIGBUS after 2 pages"."""
+    if result < -MEMORY_ERROR // 2:
+        return f"SIGBUS and {result_words(step, result + MEMORY_ERROR)}"
     kind = result_class(step, result)
     if kind == "not-placed":
         return "no call, a struct could not be stored"

@@ -16,6 +16,7 @@ PAGE_READ: Final = 1 << 36  # its content was looked at
 CONTENT_MASK: Final = 0xFFFF_FFFF
 
 # Results that are no return value of a call.
+MEMORY_ERROR: Final = 1 << 40  # taken from the result of a call that SIGBUS came with
 NOT_PLACED: Final = 0x4E4F_504C  # a struct could not be written where the program wants it
 
 

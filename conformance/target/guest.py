@@ -69,7 +69,7 @@ class GuestTarget(ExecutorTarget):
         arguments = [
             "executor", "--guest", "--tmp", TMP, "--ring", "@ring",
             "--ring-bytes", str(ring.bytes), "--deadline-ms", str(self._deadline_ms),
-            "--leak-check", SLABS,
+            "--leak-check", SLABS, "--poison",
         ]  # fmt: skip
         boot = Boot(
             self._kernel, initrd, -1, ring.fd, ring.bytes, self.folder,

@@ -47,6 +47,11 @@ def opener(name: str) -> Callable[[Options], Target]:
         ) from None
 
 
+def is_guest(name: str) -> bool:
+    """Is a target of this name a kernel that can be thrown away?"""
+    return name not in TARGETS and not name.startswith("shim")
+
+
 def open_target(name: str, options: Options = USUAL) -> Target:
     """An open target; close() it. Raises TargetNameError, and TargetError if it cannot run."""
     return opener(name)(options)

@@ -17,7 +17,7 @@ from typing import Final
 
 from conformance.oracle.ledger import LedgerError
 from conformance.target.executor_target import Options
-from conformance.target.registry import open_target
+from conformance.target.registry import is_guest, open_target
 from conformance.target.target import Target, TargetError
 from fuzz.engine import messages as m
 from fuzz.engine.budget import CampaignOptions
@@ -43,7 +43,11 @@ class Worker:
         self._end = end
         self._source = ProgramSource(
             options.seed,
-            GenerateOptions(surfaces=frozenset(options.surfaces), advices=options.advices),
+            GenerateOptions(
+                surfaces=frozenset(options.surfaces),
+                advices=options.advices,
+                poison=all(map(is_guest, options.targets)),
+            ),
         )
         self._lanes = lanes
         self._suspects = suspects

@@ -30,8 +30,8 @@ HUGE_PAGES: Final = 512  # base pages in a 2 MiB page
 VVAR_PAGES: Final = 8  # room for [vvar], which no kernel so far fills
 SLOTS_USUAL: Final = 4
 _HUGETLB_ONE_IN: Final = 400
-# A mapping with room for huge pages costs as much as dozens of ordinary programs.
-_HUGE_ONE_IN: Final = 150
+# A mapping with room for huge pages costs as much as a hundred ordinary programs, in guests more.
+_HUGE_ONE_IN: Final = 1000
 _HUGE_SIZES: Final = table((4, 0), (2, 1), (2, HUGE_PAGES), (1, HUGE_PAGES + 3))  # beyond one
 _HUGE_STARTS: Final = table((3, 0), (1, 1), (1, 16))  # before the boundary, in pages
 _HUGE_TOUCHES: Final = table(

@@ -37,6 +37,8 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
     layout = draw_layout(chooser, swarm, options)
     calls = call_table(options.surfaces)
     whole = options.whole and STEP_MADVISE_RANGES in calls and chooser.chance(1, WHOLE_ONE_IN)
+    if whole:  # nobody is left to tell what a signal did to a traced process
+        swarm.poison = False
     heirs = whole and options.steps_max > 1 and chooser.chance(1, HEIRS_ONE_IN)
     steps: list[Step] = []
     has_call = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance.program.mapping import Kind, Sharing
 from conformance.program.places import ARENA_PAGES_MAX, PAGE, page_address
 from fuzz.generate.boundaries import (
     BROAD_RANGES,
@@ -38,6 +39,8 @@ from fuzz.generate.tables import (
 
 _NO_SHIFT: Final = (0, 0)
 _BEFORE: Final = (0, -1)
+_ANON: Final = Kind.ANON
+_PRIVATE: Final = Sharing.PRIVATE
 ARENA_FORMS: Final = (INSIDE, INSIDE, WHOLE_MAPPING, EDGES, SHIFTED, NEIGHBOURS, EDGE_PAGE)
 
 
@@ -83,8 +86,28 @@ def harmless_range(chooser: Chooser, layout: Layout, ilp32: bool) -> tuple[int, 
 def range_for(chooser: Chooser, layout: Layout, swarm: Swarm, advice: int) -> tuple[int, int]:
     """A range that this advice may be tried on without harm to the machine."""
     if advice in POISON:
+        if swarm.poison and not swarm.ilp32 and chooser.chance(1, 2):
+            return poisoned_range(chooser, layout)
         return harmless_range(chooser, layout, swarm.ilp32)
     return draw_range(chooser, layout, swarm.ranges)
+
+
+def poisoned_range(chooser: Chooser, layout: Layout) -> tuple[int, int]:
+    """A few written pages of private anonymous memory, or a harmless range where there are none.
+
+    Others are shared with programs to come: pages of files, and the zero page.
+    """
+    written = [
+        (mapping.at + touch.page, touch.pages)
+        for mapping in layout.mappings
+        if mapping.kind is _ANON and mapping.sharing is _PRIVATE
+        for touch in mapping.touches
+        if touch.write
+    ]
+    if not written:
+        return harmless_range(chooser, layout, ilp32=False)
+    page, pages = chooser.pick(tuple(written))
+    return page_address(page), min(pages, chooser.integer(1, 3)) * PAGE
 
 
 def page_range(chooser: Chooser, layout: Layout, form: int) -> tuple[int, int]:

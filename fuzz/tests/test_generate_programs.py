@@ -29,7 +29,7 @@ from fuzz.generate.typical import typical
 # Over the JSON of the first 200 programs of seed 1. It changes whenever a generator or a table
 # does, on purpose: then note in the changelog that seeds name other programs from now on.
 # It must not change with the machine, the Python, or native code.
-GOLDEN = "e163e255e2fcbbe34676719e365b1185811328022a0f3a15ec3d6b35f9470ec2"
+GOLDEN = "95dbfe7e83b855ac5356aa39d58af0d6f3b0ba39b206494df743ce3bbb906be4"
 
 
 def digest(programs: list[Program]) -> str:

@@ -42,15 +42,22 @@ def may_run(program: Program) -> bool:
     return not validate(program)
 
 
+def may_run_in_guest(program: Program) -> bool:
+    """The same for a program that only a kernel may run that can be thrown away, and has."""
+    return not validate(program, guest=True)
+
+
 def shrink(
     program: Program,
     still_fails: StillFails,
     budget: ShrinkBudget = DEFAULT_BUDGET,
-    valid: Callable[[Program], bool] = may_run,
+    valid: Callable[[Program], bool] | None = None,
 ) -> Program:
     """A program that is at most as large as the given one and that still_fails() holds of; the
     given one, when nothing smaller was found within the budget. What still_fails() raises
-    passes through."""
+    passes through. valid None: as safe as the given one is."""
+    if valid is None:
+        valid = may_run if may_run(program) else may_run_in_guest
     return _Shrinker(program, still_fails, budget, valid).run()
 
 

@@ -18,6 +18,7 @@
 
 #define MADV_POISON_FIRST 100 /* MADV_HWPOISON, MADV_SOFT_OFFLINE */
 #define MADV_POISON_LAST 101
+#define POISONINGS_MAX 8192 /* of a few pages each */
 
 static int uffd HOT_DATA = -1; /* one for each program, so that neighbours can merge */
 static u64 vvar_start, vvar_bytes;
@@ -33,10 +34,12 @@ HOT void calls_end(void)
 
 /*
  * Poisoned memory is lost to the whole machine, not only to this process:
- * refused unless asked for. A length of 0 does nothing and is how kernels are
- * asked whether they know the advice; one that does not know it cannot be hurt.
+ * refused unless asked for, and after so many times, for a guest has no more of
+ * it. A length of 0 does nothing and is how kernels are asked whether they know
+ * the advice; one that does not know it cannot be hurt. Programs under ptrace
+ * may not do it either: the signal that comes of it would end them.
  */
-static HOT bool poisons(const struct op *op)
+static HOT bool refused_poison(const struct op *op)
 {
 	static int known = -1;
 	const u64 *word = op->word;
@@ -51,14 +54,14 @@ static HOT bool poisons(const struct op *op)
 		remote = word[0] == NR32_PROCESS_MADVISE;
 	}
 	advice = remote ? word[4] : word[3];
-
-	if ((!local && !remote) || options.poison || advice < MADV_POISON_FIRST ||
-	    advice > MADV_POISON_LAST)
+	if ((!local && !remote) || advice < MADV_POISON_FIRST || advice > MADV_POISON_LAST)
 		return false;
 	if (known < 0)
 		known = !sys(NR_MADVISE, 0, 0, MADV_POISON_FIRST) ||
 			!sys(NR_MADVISE, 0, 0, MADV_POISON_LAST);
-	return known;
+	if (!known)
+		return false;
+	return !options.poison || memory != &own_memory || record->poisonings++ >= POISONINGS_MAX;
 }
 
 /* May this op be tried at all, here? */
@@ -66,9 +69,9 @@ HOT bool call_possible(const struct op *op)
 {
 	switch (op->code) {
 	case OP_SYSCALL:
-		return !poisons(op);
+		return !refused_poison(op);
 	case OP_SYSCALL32:
-		return ilp32 && !poisons(op);
+		return ilp32 && !refused_poison(op);
 	default:
 		return true;
 	}

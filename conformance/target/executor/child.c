@@ -74,6 +74,7 @@ int child_smaps(void)
 /* A call whose structs are in place is made, else it is not. */
 static inline __attribute__((always_inline)) void run_call(const struct op *op)
 {
+	u32 errors_before = memory_errors;
 	s64 result = NOT_PLACED;
 
 	zone_open();
@@ -83,7 +84,7 @@ static inline __attribute__((always_inline)) void run_call(const struct op *op)
 						  call_syscall32(op->word);
 	zone_close();
 	not_placed = false;
-	record_result(result);
+	record_result(memory_errors == errors_before ? result : result - (s64)MEMORY_ERROR);
 }
 
 static inline __attribute__((always_inline)) void run_op(const struct program *program, const struct op *op, bool last)

@@ -92,6 +92,7 @@ struct record {
 	u32 n_results, n_peeks, n_snapshots, n_outside;
 	u32 peek_words, snapshot_words;
 	bool unable; /* something the program needs is lacking: NOT_RUN */
+	u32 poisonings; /* calls with advice that poisons memory, so far: there is only so much */
 	volatile u32 remote_wanted; /* futex: 1 when the second process is to look */
 	volatile u32 remote_stands; /* futex: 1 when it is what it is to be */
 	volatile u32 remote_refused; /* it could not become that */
@@ -185,6 +186,8 @@ void zone_reset(void);
 const u8 *arena_mask(u32 page);
 
 /* touch.c: access to memory that may fault */
+
+extern volatile u32 memory_errors; /* SIGBUS that came for poisoned memory */
 
 void fault_init(void);
 u64 content_of(const void *page, const u8 *mask);

@@ -19,6 +19,8 @@ typedef u64 lane __attribute__((vector_size(16), may_alias));
 /* Made by the linker, around the section that FIXUP fills. */
 extern const struct fixup __start_fixups[], __stop_fixups[];
 
+volatile u32 memory_errors HOT_DATA;
+
 static u8 fault_stack[64 * 1024] __attribute__((aligned(64)));
 
 static void on_fault(int sig, siginfo_t *info, void *context)
@@ -26,12 +28,15 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
 	u64 at = regs[REG_RIP];
 
-	(void)info;
 	for (const struct fixup *fixup = __start_fixups; fixup < __stop_fixups; fixup++) {
 		if (at < fixup->start || at >= fixup->end)
 			continue;
 		regs[REG_RIP] = fixup->landing;
 		regs[REG_RAX] = sig;
+		return;
+	}
+	if (sig == SIGBUS && info->si_code >= BUS_MCEERR_AR) {
+		memory_errors++; /* of memory that a call poisoned: it comes with the call's return */
 		return;
 	}
 	signal(sig, SIG_DFL); /* the faulting instruction runs again, and kills */

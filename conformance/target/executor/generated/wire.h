@@ -68,6 +68,7 @@
 #define PAGE_UNREADABLE	0x800000000UL
 #define PAGE_READ	0x1000000000UL
 #define CONTENT_MASK	0xffffffffUL
+#define MEMORY_ERROR	0x10000000000UL
 #define NOT_PLACED	0x4e4f504c
 
 /* Places in the address space, descriptors */

@@ -1,0 +1,64 @@
+"""HWPOISON and SOFT_OFFLINE of memory that is in use: on kernels that can be thrown away."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.abi.errnos import EFAULT, EHWPOISON
+from conformance.cases.conftest import Kernel
+from conformance.cases.layouts import anon, madvise, written
+from conformance.program.call import TouchPages
+from conformance.program.outcome import MEMORY_ERROR, PAGE_PRESENT
+from conformance.target.registry import is_guest
+from conformance.target.target import Target
+
+SIGBUS = 7
+
+
+@pytest.fixture(autouse=True)
+def disposable(target: Target) -> None:
+    """Asked before a case has its kernel."""
+    if not is_guest(target.name):
+        pytest.skip(f"{target.name} is a machine that people use")
+
+
+@pytest.mark.requirement("madvise-hwpoison-kills")
+def test_a_poisoned_page_is_gone_and_access_to_it_is_sigbus(poisonable: Kernel) -> None:
+    seen = poisonable.run((written(0, 3),), madvise(1, 1, "HWPOISON"), TouchPages(0, 3))
+    assert seen.results == (-MEMORY_ERROR, -(SIGBUS << 16 | 1))
+    assert not seen.after(1).page(1) & PAGE_PRESENT
+    assert seen.after(1).page(2) & PAGE_PRESENT
+
+
+@pytest.mark.requirement("madvise-hwpoison-kills")
+@pytest.mark.parametrize("name", ["DONTNEED", "FREE", "DONTNEED_LOCKED"])
+def test_discards_take_the_marker_away(poisonable: Kernel, name: str) -> None:
+    again = TouchPages(0, 1)
+    seen = poisonable.run((written(0, 1),), madvise(0, 1, "HWPOISON"), madvise(0, 1, name), again)
+    assert seen.results == (-MEMORY_ERROR, 0, 1)
+
+
+@pytest.mark.requirement("madvise-populate-poison")
+def test_populate_stops_at_a_poisoned_page(poisonable: Kernel) -> None:
+    populate = madvise(0, 3, "POPULATE_WRITE")
+    seen = poisonable.run(
+        (written(1, 1), anon(0, 1), anon(2, 1)), madvise(1, 1, "HWPOISON"), populate
+    )
+    assert seen.results == (-MEMORY_ERROR, -EHWPOISON)
+    last = seen.after(1)
+    assert (bool(last.page(0) & PAGE_PRESENT), bool(last.page(2) & PAGE_PRESENT)) == (True, False)
+
+
+@pytest.mark.requirement("madvise-soft-offline-content")
+def test_soft_offline_keeps_the_content(poisonable: Kernel) -> None:
+    seen = poisonable.run((written(0, 2),), madvise(0, 1, "COLD"), madvise(0, 2, "SOFT_OFFLINE"))
+    assert seen.results == (0, 0)
+    assert [seen.after(1).page(page) for page in (0, 1)] == [
+        seen.after(0).page(page) for page in (0, 1)
+    ]
+
+
+@pytest.mark.requirement("madvise-poison-unmapped")
+def test_pages_before_a_hole_are_poisoned(poisonable: Kernel) -> None:
+    seen = poisonable.run((written(0, 1),), madvise(0, 2, "HWPOISON"), madvise(0, 1, "HWPOISON"))
+    assert seen.results == (-EFAULT - MEMORY_ERROR, -EFAULT)
