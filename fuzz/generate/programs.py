@@ -9,6 +9,8 @@ from conformance.program.program import Program, Rights
 from fuzz.generate.calls import draw_madvise, draw_process_madvise
 from fuzz.generate.chooser import Chooser
 from fuzz.generate.control_structs import draw_madvise_ranges
+from fuzz.generate.defaults import STEPS as TWO_DEFAULTS_STEPS
+from fuzz.generate.defaults import two_defaults
 from fuzz.generate.layouts import Layout, draw_layout
 from fuzz.generate.mm_steps import FORK_EXEC, draw_mm_step
 from fuzz.generate.options import DEFAULT, GenerateOptions
@@ -26,6 +28,8 @@ from fuzz.generate.tables import (
 WHOLE_ONE_IN: Final = 100
 # Of these: how often is it looked at what children and new programs have of it?
 HEIRS_ONE_IN: Final = 2
+# Of those again: how often is a default set and another after it?
+TWO_DEFAULTS_ONE_IN: Final = 3
 
 
 def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
@@ -53,6 +57,9 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
             kind = chooser.pick(calls)
         steps.append(_draw_step(chooser, layout, swarm, kind, whole))
     if heirs:
+        if chooser.chance(1, TWO_DEFAULTS_ONE_IN):
+            steps = steps[: max(0, options.steps_max - TWO_DEFAULTS_STEPS - 1)]
+            steps += two_defaults(chooser, layout)[-(options.steps_max - 1) :]
         steps.append(FORK_EXEC)
     rights = Rights.ALL if whole else swarm.rights
     return Program(tuple(layout.mappings), tuple(steps), layout.files, whole, rights)

@@ -9,9 +9,8 @@ from conformance.oracle.verdict import Verdict
 from conformance.program.program import Program
 from conformance.target.registry import open_target
 from fuzz.engine.suspects import CRASH_SHRINK_BUDGET
-from fuzz.generate.programs import ProgramSource
 from fuzz.mutants.catalogue import Mutant
-from fuzz.mutants.kill_score import Plan, kill
+from fuzz.mutants.kill_score import Plan, kill, source_of
 from fuzz.mutants.model_mutants import planted
 from fuzz.triage.examine import FULL_LOOK, examine, still_fails
 from fuzz.triage.shrink import DEFAULT_BUDGET, shrink
@@ -37,7 +36,7 @@ def demonstrate(mutant: Mutant, plan: Plan) -> Demonstration | None:
     score = kill(mutant, plan)
     if not score.killed:
         return None
-    found = ProgramSource(plan.seed).program(score.killer)
+    found = source_of(mutant, plan.seed).program(score.killer)
     fault: AbstractContextManager[None] = (
         nullcontext() if mutant.model is None else planted(mutant.model)
     )

@@ -3,7 +3,7 @@
 A mutant is killed by a program that diverges with the fault, run alone, and does as predicted
 without it, run alone as well: what would fail anyway proves nothing. Where the kernel itself must
 notice the fault, only a report counts that has the right title. The programs are those of an
-ordinary campaign with one seed for all mutants.
+ordinary campaign with one seed for all mutants (see source_of()).
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ import msgspec
 from conformance.oracle.kernel_said import LEAK_TITLES, title_of
 from conformance.oracle.ledger import Ledger, load_ledger
 from conformance.oracle.verdict import Verdict, VerdictKind
+from conformance.program.call import SURFACES
 from conformance.program.program import Program
 from conformance.target.registry import open_target
 from conformance.target.target import Target
 from fuzz.engine.examine import Examiner
 from fuzz.engine.schedule import BATCH, observe_of
 from fuzz.engine.suspects import words_of
+from fuzz.generate.options import GenerateOptions
 from fuzz.generate.programs import ProgramSource
 from fuzz.mutants.catalogue import Mutant, catalogue
 from fuzz.mutants.model_mutants import planted
@@ -96,7 +98,7 @@ class _Hunt:
         self._elsewise = ""  # how it showed, where that does not count
 
     def run(self, give_up: Callable[[], bool]) -> Score:
-        source = ProgramSource(self._plan.seed)
+        source = source_of(self._mutant, self._plan.seed)
         examiner = Examiner(self._faulty)
         flights: deque[tuple[int, int]] = deque()  # first program, how many
         start = time.monotonic()
@@ -163,6 +165,14 @@ class _Hunt:
     def _score(self, killer: int, seconds: float, programs: int, words: str) -> Score:
         seconds = round(seconds, 3)
         return Score(self._mutant.id, killer, seconds, programs, words, tuple(self._sick))
+
+
+def source_of(mutant: Mutant, seed: int) -> ProgramSource:
+    """The programs among which a fault is sought: those of an ordinary campaign, in a guest of one
+    with --surface madvise_ranges, since the kernel's faults are all in that call and a guest
+    runs a tenth of the programs that a host does."""
+    surfaces = frozenset({"madvise_ranges"}) if mutant.guest else frozenset(SURFACES)
+    return ProgramSource(seed, GenerateOptions(surfaces=surfaces))
 
 
 def batch_size(mutant: Mutant, done: int) -> int:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
-from conformance.program.call import SURFACES, Madvise, MadviseRanges, ProcessMadvise
+from conformance.abi.advice import BY_NAME
+from conformance.program.call import SURFACES, ForkExec, Madvise, MadviseRanges, ProcessMadvise
 from conformance.program.control_struct import All, ControlFields, Multi
 from conformance.program.mapping import FILE_KINDS, Kind, Lock
 from conformance.program.places import ZONE_END
@@ -18,6 +19,7 @@ from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program
 from conformance.program.struct_shapes import shape_of
 from conformance.program.validate import validate
 from fuzz.generate.bytes_chooser import BytesChooser
+from fuzz.generate.defaults import PAIRS
 from fuzz.generate.exhaustive import every
 from fuzz.generate.hypothesis_chooser import programs
 from fuzz.generate.options import GenerateOptions
@@ -199,3 +201,20 @@ def test_hypothesis_shrinks_to_something_small() -> None:
         assert mapping.kind is Kind.ANON
         assert not mapping.touches
         assert not mapping.marks
+
+
+def test_heirs_are_looked_at_after_two_defaults_in_a_row() -> None:
+    pairs = set()
+    for program in first_programs(12000):
+        defaults = [
+            step.control.arm.advice
+            for step in program.steps[-3:-1]
+            if isinstance(step, MadviseRanges)
+            and isinstance(step.control, ControlFields)
+            and isinstance(step.control.arm, All)
+            and step.control.arm.set_default == 1
+        ]
+        if len(defaults) == 2 and isinstance(program.steps[-1], ForkExec):
+            pairs.add(tuple(defaults))
+    names = {pair: tuple(BY_NAME[name].value for name in pair) for pair in PAIRS}
+    assert pairs >= {names["DONTDUMP", "DODUMP"], names["RANDOM", "NORMAL"]}
