@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import time
 from pathlib import Path
 from typing import Final
 
@@ -28,35 +27,8 @@ from conformance.target.guest_images import (
 from conformance.target.target import TargetError
 
 KEPT: Final = 5  # builds of a flavour: of checkouts side by side, of campaigns still running
+LEFTOVER_SECONDS: Final = 86400
 BUILD_RULES: Final = ("catalogue.py", "make.py")  # of this room: how a kernel is built
-
-
-@contextlib.contextmanager
-def locked(kernels: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """One builder at a time in this cache; the lock ends with the process that holds it.
-
-    Raises KernelError when the folder cannot be written to, and for what the system refused
-    inside: a disk that is full, files that others took away.
-    """
-    try:
-        kernels.mkdir(parents=True, exist_ok=True, mode=0o755)
-        file = (kernels / "lock").open("ab")
-    except OSError as error:
-        raise KernelError(
-            f"cannot write to {error.filename}: {error.strerror}; "
-            "set MADVET_KERNELS to a folder of yours"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another build in {kernels}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        except OSError as error:
-            where = f": {error.filename}" if error.filename else ""
-            raise KernelError(f"{error.strerror}{where} (in {kernels})") from error
 
 
 def build_digest(flavour: Flavour, source: str, kernel_digest: str, compiler: str) -> str:
@@ -129,10 +101,12 @@ def builds(kernels: Path, flavour: str) -> list[Path]:
 
 
 def remove_leftovers(kernels: Path) -> None:
-    """Remove what builders that were killed left behind. Only under the lock."""
+    """Remove what builders that were killed left behind: none works that long on one thing."""
+    oldest = time.time() - LEFTOVER_SECONDS
     for prefix in (".building-", ".fetching-", ".current-"):
         for path in kernels.glob(f"{prefix}*"):
-            shutil.rmtree(path, ignore_errors=True)
+            if _age(path) < oldest:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def size_bytes(top: Path) -> int:
@@ -146,6 +120,7 @@ def size_bytes(top: Path) -> int:
 
 
 def _age(path: Path) -> float:
+    """When it was last changed, in seconds since 1970; long ago if it is gone."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from ci.kernels.commands import KernelError, run
-from ci.kernels.trees import Tree
+from ci.kernels.trees import Tree, forget_inserted
 
 RECORD: Final = ".madvet-copied.json"  # in the copy: what each file was when it was copied
 LIST_SECONDS_MAX: Final = 300
@@ -29,6 +29,11 @@ class NotASourceTree(Exception):
     """The folder that was named holds no kernel sources that can be copied: exit code 2."""
 
 
+def copy_name(given: Path) -> str:
+    """What the copy of a tree is called, among trees and locks."""
+    return f"own-{hashlib.sha256(str(given.resolve()).encode()).hexdigest()[:12]}"
+
+
 def copied_tree(kernels: Path, given: Path, say: Callable[[str], None]) -> Tree:
     """A copy of a tree, brought up to date. Of a git checkout, all that git does not ignore.
 
@@ -36,8 +41,7 @@ def copied_tree(kernels: Path, given: Path, say: Callable[[str], None]) -> Tree:
     """
     given = given.resolve()
     release = _release(given)
-    name = f"own-{hashlib.sha256(str(given).encode()).hexdigest()[:12]}"
-    copy = kernels / "trees" / name
+    copy = kernels / "trees" / copy_name(given)
     try:
         now = _record(given)
         before = _read_record(copy)
@@ -48,6 +52,8 @@ def copied_tree(kernels: Path, given: Path, say: Callable[[str], None]) -> Tree:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise KernelError(f"cannot copy {given} to {copy}: {error.strerror}{where}") from error
+    if changed:
+        forget_inserted(copy)
     say(f"copied {changed} files of {len(now)} that changed in {given}")
     digest = hashlib.sha256(repr(sorted(now.items())).encode()).hexdigest()[:12]
     return Tree(copy, f"{given} {release} {digest}")

@@ -17,11 +17,12 @@ import msgspec
 
 from ci.kernels.commands import KernelError, run
 from ci.kernels.debian import SUITES, AptRoom, Package, machine_archives, package_name
-from conformance.target.guest_images import CHECKOUT
+from conformance.target.guest_images import CHECKOUT, kernel_digest
 
 STAMP: Final = ".madvet-source.json"  # in the tree: what it is
 INSERTED: Final = ".madvet-inserted"  # in the tree: what put the present edits there
 INSERTER: Final = ("insert.py", "anchors.toml")
+DIGEST: Final = "kernel_digest"  # beside them, once the call is in
 TREE_BYTES: Final = 3 << 30  # package 0.2 GB, the archive in it 0.2 GB, unpacked 1.8 GB; and builds
 UNPACK_SECONDS_MAX: Final = 900  # takes 20 s on a fast disk
 INSERT_SECONDS_MAX: Final = 60
@@ -66,7 +67,7 @@ def fetch_tree(
     A tree is put in its place when it is whole, never before. Raises KernelError.
     """
     name = package_name(release)
-    apt = AptRoom(kernels / "apt", machine_archives())
+    apt = AptRoom(kernels / "apt" / name, machine_archives())
     package = apt.find(name, suites, say)
     there = unpacked_tree(kernels, release)
     if there is not None and there.source == package.words:
@@ -74,7 +75,7 @@ def fetch_tree(
         return there
     _check_space(kernels, TREE_BYTES)
     place = kernels / "trees" / name
-    place.parent.mkdir(exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=kernels) as work:
         began = time.monotonic()
         deb = apt.download(package, Path(work))
@@ -88,14 +89,29 @@ def fetch_tree(
     return Tree(place, package.words)
 
 
+def inserted(tree: Path) -> str:
+    """The kernel_digest of the call that is in a tree; "" for none."""
+    try:
+        return (tree / INSERTED / DIGEST).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def forget_inserted(tree: Path) -> None:
+    """Files of the tree were replaced: who builds from it must put the call in again."""
+    (tree / INSERTED / DIGEST).unlink(missing_ok=True)
+
+
 def insert_call(tree: Path, root: Path = CHECKOUT) -> str:
     """Put the system call of this checkout into a tree; what was changed, in words.
 
     Edits that an older checkout made there are taken out first, by the script that made them.
     Raises KernelError, with the anchor that was not found.
     """
+    digest = kernel_digest(root)
     script = root / "kernel" / INSERTER[0]
     saved = tree / INSERTED
+    forget_inserted(tree)
     if saved.is_dir() and any(_differs(saved / name, root / "kernel" / name) for name in INSERTER):
         what = f"take out of {tree} what an older checkout put there"
         run([sys.executable, saved / INSERTER[0], tree, "--remove"], what, INSERT_SECONDS_MAX)
@@ -108,6 +124,9 @@ def insert_call(tree: Path, root: Path = CHECKOUT) -> str:
     said = run(
         [sys.executable, script, tree], "put madvise_ranges() into the sources", INSERT_SECONDS_MAX
     )
+    if kernel_digest(root) != digest:
+        raise KernelError(f"{root / 'kernel'} changed while it was put in: run it again")
+    (saved / DIGEST).write_text(digest, encoding="utf-8")
     changed = sum(line.startswith("changed ") for line in said.splitlines())
     return f"madvise_ranges() put in, {changed} files changed" if changed else IN_PLACE
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from pathlib import Path
 
@@ -11,24 +9,24 @@ import msgspec
 import pytest
 
 from ci.kernels import build as build_module
-from ci.kernels import catalogue
+from ci.kernels import catalogue, trees
 from ci.kernels.build import Built, Wanted, build
 from ci.kernels.cache import (
     KEPT,
     build_digest,
     builds,
-    locked,
     make_current,
     remove_leftovers,
     size_bytes,
 )
 from ci.kernels.catalogue import CATALOGUE, Flavour
 from ci.kernels.commands import KernelError
+from ci.kernels.locks import Lock
 from ci.kernels.make import telling
 from ci.kernels.provision import Need, missing, provide
 from ci.kernels.trees import STAMP, Stamp
 from ci.tests.fake_programs import put_programs
-from conformance.target.guest_images import ABI_HEADER, find_image
+from conformance.target.guest_images import ABI_HEADER, find_image, kernel_digest
 
 # A kernel tree in small: Kconfig drops CONFIG_LOST, and the image is its configuration.
 MAKEFILE = """\
@@ -79,6 +77,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
     monkeypatch.setenv("MAKEFLAGS", "--no-such-option")  # of a make above: not for this one
     monkeypatch.setattr(catalogue, "CONFIGS", tmp_path)
     monkeypatch.setattr(build_module, "provide", lambda *_: None)
+    monkeypatch.setattr(build_module, "missing", lambda _: ())
     return Small(tmp_path)
 
 
@@ -130,6 +129,28 @@ def test_what_the_compiler_complained_of_is_told(small: Small) -> None:
     assert "a.c:7: error" in (small.kernels / "uml.log").read_text()
 
 
+def test_who_takes_it_from_the_cache_waits_for_nobody(small: Small) -> None:
+    small.build()
+    with Lock(small.kernels, "uml", lambda _: None) as builder:
+        builder.alone()
+        assert not small.build().fresh
+    assert not [words for words in small.told if "waiting" in words]
+
+
+def test_a_call_put_in_by_another_checkout_is_replaced(small: Small) -> None:
+    small.build()
+    (small.stamp.parent / trees.INSERTED / trees.DIGEST).write_text("another")
+    assert small.build(again=True).fresh
+    assert small.told.count("madvise_ranges() put in, 1 files changed") == 2
+    assert trees.inserted(small.stamp.parent) == kernel_digest(small.root)
+
+
+def test_checkouts_that_never_agree_are_told(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "inserted", lambda _: "another")
+    with pytest.raises(KernelError, match="other checkouts put their own call"):
+        small.build()
+
+
 def test_a_damaged_build_is_built_anew(small: Small) -> None:
     image = small.build().image
     image.kernel.write_bytes(b"")
@@ -156,10 +177,13 @@ def test_old_builds_go_and_the_newest_stay(small: Small) -> None:
 
 
 def test_leftovers_of_killed_builders_are_removed(tmp_path: Path) -> None:
-    for name in (".building-x", ".fetching-y", "trees", "uml-0123456789ab"):
+    for name in (".building-x", ".fetching-y", ".building-now", "trees", "uml-0123456789ab"):
         (tmp_path / name).mkdir()
+        if not name.endswith("now"):
+            os.utime(tmp_path / name, (0, 0))
     remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["trees", "uml-0123456789ab"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".building-now", "trees", "uml-0123456789ab"]
 
 
 def test_sizes_are_those_on_the_disk(tmp_path: Path) -> None:
@@ -181,31 +205,6 @@ def test_keys_differ_by_everything_that_goes_in() -> None:
     }
     assert len(keys) == 6
     assert build_digest(flavour, "a 1", "k", "gcc 12") in keys
-
-
-def test_a_second_builder_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    taken = iter([BlockingIOError, None])
-
-    def flock(*_: object) -> None:
-        error = next(taken)
-        if error is not None:
-            raise error
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with locked(tmp_path, told.append):
-        pass
-    assert told == [f"waiting for another build in {tmp_path}"]
-
-
-def test_a_folder_that_cannot_be_written_and_a_full_disk_are_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    unwritable = locked(tmp_path / "file", lambda _: None)
-    with pytest.raises(KernelError, match=r"cannot write to .*file.*MADVET_KERNELS"), unwritable:
-        pass
-    full = locked(tmp_path, lambda _: None)
-    with pytest.raises(KernelError, match=r"No space left on device: /k/x \(in "), full:
-        raise OSError(errno.ENOSPC, "No space left on device", "/k/x")
 
 
 def test_why_make_failed() -> None:

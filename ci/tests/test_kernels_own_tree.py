@@ -12,6 +12,7 @@ from ci.cli import exit_codes
 from ci.cli import kernels as kernels_cli
 from ci.cli.main import run
 from ci.kernels.own_tree import RECORD, NotASourceTree, copied_tree
+from ci.kernels.trees import DIGEST, INSERTED, inserted
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="no git on this machine")
 
@@ -44,8 +45,11 @@ def test_only_what_changed_is_copied_again(given: Path, tmp_path: Path) -> None:
     first = copied_tree(tmp_path / "kernels", given, told.append)
     # As the call is put in: an edit of the copy stays as long as the file itself does.
     (first.folder / "mm" / "madvise.c").write_text("one\nours\n")
+    (first.folder / INSERTED).mkdir()
+    (first.folder / INSERTED / DIGEST).write_text("ours")
     assert copied_tree(tmp_path / "kernels", given, told.append) == first
     assert (first.folder / "mm" / "madvise.c").read_text() == "one\nours\n"
+    assert inserted(first.folder) == "ours"
     (given / "mm" / "madvise.c").write_text("two, longer\n")
     (given / "link").unlink()
     second = copied_tree(tmp_path / "kernels", given, told.append)
@@ -53,6 +57,7 @@ def test_only_what_changed_is_copied_again(given: Path, tmp_path: Path) -> None:
     assert second.source != first.source
     assert (first.folder / "mm" / "madvise.c").read_text() == "two, longer\n"
     assert not (first.folder / "link").is_symlink()
+    assert inserted(first.folder) == ""
     assert [words.partition(" that")[0] for words in told] == [
         "copied 5 files of 5",
         "copied 0 files of 5",

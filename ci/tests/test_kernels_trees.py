@@ -14,6 +14,7 @@ from ci.kernels.commands import KernelError
 from ci.kernels.debian import AptRoom, Archive, Package
 from ci.kernels.trees import fetch_tree, insert_call, unpacked_tree
 from ci.tests.fake_programs import put_programs
+from conformance.target.guest_images import ABI_HEADER, kernel_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWEST = Package("linux-source-7.3", "7.3.5-1", "sid", 4)
@@ -117,6 +118,8 @@ def test_a_damaged_stamp_is_told(kernels: Path) -> None:
 def checkout(folder: Path, line: str) -> Path:
     """A checkout whose kernel/insert.py puts one line of anchors.toml into the tree's file."""
     (folder / "kernel").mkdir(parents=True)
+    (folder / ABI_HEADER).parent.mkdir(parents=True)
+    (folder / ABI_HEADER).touch()
     (folder / "kernel" / "anchors.toml").write_text(line)
     (folder / "kernel" / "insert.py").write_text(
         "import pathlib, sys\n"
@@ -137,6 +140,18 @@ def test_edits_of_another_checkout_are_taken_out_first(tmp_path: Path) -> None:
     for root, text in ((one, "one\n"), (one, "one\n"), (two, "two\n"), (one, "one\n")):
         assert insert_call(tree, root) == "madvise_ranges() put in, 1 files changed"
         assert (tree / "file").read_text() == f"theirs\n{text}"
+        assert trees.inserted(tree) == kernel_digest(root)
+
+
+def test_a_call_that_changes_meanwhile_is_not_said_to_be_in(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "1", "one\n")
+    (root / "kernel" / "insert.py").write_text(
+        "import pathlib\npathlib.Path(__file__).with_name('edited.c').touch()\n"
+    )
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(KernelError, match="changed while it was put in"):
+        insert_call(tmp_path / "tree", root)
+    assert trees.inserted(tmp_path / "tree") == ""
 
 
 def test_a_missing_anchor_is_named(tmp_path: Path) -> None:
