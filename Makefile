@@ -9,6 +9,7 @@ help:
 	@echo 'make fuzz      fuzz this kernel for $(FUZZ_SECONDS) s, then find a planted fault'
 	@echo 'make test      the tests of madvet itself'
 	@echo 'make bench     speed: every figure beside what is required of it'
+	@echo 'make bench-guests  the same of guests; their kernels must be built'
 	@echo 'make lint      format, types, import contracts, tidy'
 	@echo 'make kernels   kernels with madvise_ranges() for guests: $(KERNELS)'
 	@echo 'make compiled  native code for the model (make fuzz does it where it can)'
@@ -46,6 +47,11 @@ test: $(STAMP)
 bench: $(STAMP)
 	@$(VENV)/bin/python -m ci.compiled --if-possible
 	$(VENV)/bin/python -m ci.bench $(ARGS)
+
+.PHONY: bench-guests
+bench-guests: $(STAMP)
+	@$(VENV)/bin/python -m ci.compiled --if-possible
+	$(VENV)/bin/python -m ci.bench --guests $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)

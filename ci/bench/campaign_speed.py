@@ -25,9 +25,9 @@ class Run(NamedTuple):
 class Campaign:
     """A campaign pinned to one core, running only while it is asked to."""
 
-    def __init__(self, cpu: int) -> None:
+    def __init__(self, cpu: int, target: str = "host") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ci.bench.pinned_campaign", str(cpu)],
+            [sys.executable, "-m", "ci.bench.pinned_campaign", str(cpu), target],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

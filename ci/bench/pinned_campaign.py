@@ -1,4 +1,5 @@
-"""Judges typical programs on one core as fast as it can: python -m ci.bench.pinned_campaign CPU.
+"""Judges typical programs on one core as fast as it can:
+python -m ci.bench.pinned_campaign CPU [TARGET].
 
 Says `ready` on standard output; for each number of seconds that it reads on standard input it
 runs for so long and prints how many programs were judged, in how many seconds of the clock and
@@ -20,7 +21,7 @@ BATCH: Final = 64
 SEED: Final = 1
 
 
-def serve(cpu_number: int) -> None:
+def serve(cpu_number: int, name: str) -> None:
     """Answer each line of standard input until it ends. Raises RuntimeError unless every
     program was judged conformant: a wrong answer is quickly given."""
     from conformance.oracle.ledger import load_ledger
@@ -35,7 +36,7 @@ def serve(cpu_number: int) -> None:
     os.sched_setaffinity(0, {cpu_number})
     chooser = SeededChooser(SEED)
     nothing = Observe(0)
-    with open_target("host", Options(cpu=cpu_number)) as target:
+    with open_target(name, Options(cpu=cpu_number)) as target:
         lane = Lane(target, load_ledger())
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
@@ -78,4 +79,4 @@ def _say(text: str) -> None:
 
 if __name__ == "__main__":
     activate()
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "host")
