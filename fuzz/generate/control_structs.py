@@ -90,7 +90,7 @@ def _draw_all(chooser: Chooser) -> All:
     set_default = chooser.pick(SET_DEFAULTS)
     # One default says little: what the next one leaves of it is where mistakes hide.
     advice = chooser.pick(
-        DEFAULT_ADVICES if set_default == 1 and chooser.chance(3, 4) else WHOLE_ADVICES
+        DEFAULT_ADVICES if set_default == 1 and chooser.chance(1, 2) else WHOLE_ADVICES
     )
     if chooser.chance(1, 6):
         advice = chooser.pick(NOT_WHOLE_ADVICES + INVALID_ADVICES)

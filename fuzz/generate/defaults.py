@@ -1,4 +1,4 @@
-"""Two defaults in a row: the second takes the first back, or is refused and must not."""
+"""Two defaults in a row: the second takes the first back, or must leave it: another, or refused."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _DUMP: Final = ("DONTDUMP", "DODUMP")
 PAIRS: Final = table(
     (2, _DUMP), (1, ("RANDOM", "NORMAL")), (1, ("SEQUENTIAL", "NORMAL")),
     (1, ("NOHUGEPAGE", "HUGEPAGE")), (1, ("RANDOM", "SEQUENTIAL")),
+    (1, ("DONTDUMP", "RANDOM")), (1, ("SEQUENTIAL", "DONTDUMP")),
 )  # fmt: skip
 
 
