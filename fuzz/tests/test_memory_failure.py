@@ -17,9 +17,9 @@ from conformance.program.places import ARENA_BASE, PAGE
 from conformance.program.program import Program
 from conformance.program.validate import validate
 from conformance.target.registry import is_guest
-from conformance.tests.bad_outcome import FACTS
 from fuzz.generate.options import GenerateOptions
 from fuzz.generate.programs import ProgramSource
+from fuzz.tests.model_target import FACTS
 from fuzz.triage.shrink import shrink
 
 HWPOISON, SOFT_OFFLINE = 100, 101
