@@ -48,10 +48,10 @@ def dontneed_free(space: AddressSpace, vma: Vma, start: int, end: int, advice: i
         return EINVAL
     cite("madvise-free-content")
     for index in space.arena_span(start, end):
-        if space.pte[index] == PTE_PRESENT and space.copy_of[index] != NO_COPY:
-            space.lazy[index] = True
-        elif space.pte[index] == PTE_POISON:
+        if space.pte[index] == PTE_POISON:
             space.clear_page(index)
+        elif space.copy_of[index] != NO_COPY and space.pte[index] in (PTE_PRESENT, PTE_MAYBE):
+            space.lazy[index] = True  # what was swapped out is gone at once
     return 0
 
 
