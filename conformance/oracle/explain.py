@@ -138,9 +138,14 @@ def address_words(value: int) -> str:
     return address_text(value) if 0 <= value < 1 << 64 else str(value)
 
 
+def with_sigbus(result: int) -> bool:
+    """Is it the result of a call that SIGBUS came with? See outcome.MEMORY_ERROR."""
+    return -4096 < result + MEMORY_ERROR < MEMORY_ERROR // 2
+
+
 def result_class(step: object, result: int) -> str:
     """A result without its numbers: "0", "EINVAL", "address", "bytes", "SIGBUS"."""
-    if result < -MEMORY_ERROR // 2:
+    if with_sigbus(result):
         return f"SIGBUS-and-{result_class(step, result + MEMORY_ERROR)}"
     if result == NOT_PLACED:
         return "not-placed"
@@ -157,7 +162,7 @@ def result_class(step: object, result: int) -> str:
 
 def result_words(step: object, result: int) -> str:
     """A result with its numbers: "-EINVAL", "arena+3p", "2p bytes", "SIGBUS after 2 pages"."""
-    if result < -MEMORY_ERROR // 2:
+    if with_sigbus(result):
         return f"SIGBUS and {result_words(step, result + MEMORY_ERROR)}"
     kind = result_class(step, result)
     if kind == "not-placed":
