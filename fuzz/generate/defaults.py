@@ -17,7 +17,7 @@ _DUMP: Final = ("DONTDUMP", "DODUMP")
 PAIRS: Final = table(
     (2, _DUMP), (1, ("RANDOM", "NORMAL")), (1, ("SEQUENTIAL", "NORMAL")),
     (1, ("NOHUGEPAGE", "HUGEPAGE")), (1, ("RANDOM", "SEQUENTIAL")),
-    (1, ("DONTDUMP", "RANDOM")), (1, ("SEQUENTIAL", "DONTDUMP")),
+    (2, ("DONTDUMP", "RANDOM")), (2, ("SEQUENTIAL", "DONTDUMP")),
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ WHOLE_ONE_IN: Final = 100
 # Of these: how often is it looked at what children and new programs have of it?
 HEIRS_ONE_IN: Final = 2
 # Of those again: how often is a default set and another after it?
-TWO_DEFAULTS_ONE_IN: Final = 3
+TWO_DEFAULTS_ONE_IN: Final = 2
 
 
 def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
