@@ -114,7 +114,16 @@ def target_option(default: str) -> Callable[[F], F]:
         type=TargetNames(),
         default=default,
         show_default=True,
-        help="What runs the programs, with commas between several: host, shim.",
+        help="What runs the programs, with commas between several: host, shim, guests such as uml.",
+    )
+
+
+def append_option() -> Callable[[F], F]:
+    """--append, for commands that boot guests."""
+    return click.option(
+        "--append",
+        default="",
+        help="Words for the end of a guest kernel's command line. Nothing to host and shim.",
     )
 
 

@@ -18,6 +18,9 @@ from ci.compiled.activate import native_folder
 from conformance.abi.advice import ADVICES
 from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.target.executor_target import ExecutorTarget, choose_tmp_root
+from conformance.target.guest import KINDS
+from conformance.target.guest_images import find_image
+from conformance.target.guest_machine import qemu_program
 from conformance.target.host import open_host
 from conformance.target.target import TargetError
 
@@ -54,6 +57,7 @@ def command() -> int:
     try:
         with open_host() as target:
             more = [*_kernel(target.facts), *_rights(target.facts), *_snapshots(target)]
+            more += _guests()
             undetermined = dict(target.probed.undetermined)
     except TargetError as error:
         _show(Line(State.BAD, f"the executor: {error}"))
@@ -168,3 +172,17 @@ def _snapshots(target: ExecutorTarget) -> Iterator[Line]:
             "VmFlags from /proc/self/smaps: about half as fast as by BPF",
             "run as root on a kernel with CONFIG_DEBUG_INFO_BTF",
         )
+
+
+def _guests() -> Iterator[Line]:
+    """Which targets can be booted here. A kernel that is not built is no loss to the others."""
+    for name, (flavour, _) in KINDS.items():
+        try:
+            if name != "uml":
+                qemu_program()
+            image = find_image(flavour)
+        except TargetError as error:
+            yield Line(State.LACKING, f"no guest {name}", str(error))
+        else:
+            release = image.manifest.release
+            yield Line(State.GOOD, f"guest {name}: Linux {release}, kernel {flavour}")

@@ -18,6 +18,7 @@ from ci.cli.arguments import (
     Integer,
     Names,
     advice_names,
+    append_option,
     canary_option,
     surface_names,
     target_option,
@@ -44,6 +45,7 @@ def _fail_on_names() -> tuple[str, ...]:
 
 @click.command("fuzz")
 @target_option("host")
+@append_option()
 @click.option(
     "--surface",
     "surfaces",
@@ -87,6 +89,7 @@ def _fail_on_names() -> tuple[str, ...]:
 @canary_option()
 def command(
     targets: tuple[str, ...],
+    append: str,
     surfaces: tuple[str, ...] | None,
     advices: tuple[str, ...] | None,
     seconds: float | None,
@@ -108,6 +111,7 @@ def command(
     values = {advice.name: advice.value for advice in ADVICES}
     options = CampaignOptions(
         targets=targets,
+        append=append,
         seed=secrets.randbits(32) if seed is None else seed,
         workers=workers or len(os.sched_getaffinity(0)),
         surfaces=surface_names() if surfaces is None else surfaces,
@@ -149,6 +153,8 @@ def again(options: CampaignOptions) -> str:
     """The command that runs the same programs again."""
     names = {advice.value: advice.name for advice in ADVICES}
     words = ["madvet", "fuzz", "--target", ",".join(options.targets), "--seed", str(options.seed)]
+    if options.append:
+        words += ["--append", options.append]
     if options.surfaces != surface_names():
         words += ["--surface", ",".join(options.surfaces)]
     if options.advices:

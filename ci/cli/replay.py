@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from ci.cli import exit_codes
-from ci.cli.arguments import Integer, canary_option, target_option
+from ci.cli.arguments import Integer, append_option, canary_option, target_option
 from ci.cli.exit_codes import InputError
 from ci.cli.opening import opened
 from ci.cli.program_files import check_ledger_file, find_files, is_ledger, read_program_file
@@ -52,6 +52,7 @@ class _Files:
 @click.command("replay")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @target_option("host,shim")
+@append_option()
 @click.option(
     "--times",
     type=Integer(1, TIMES_MAX),
@@ -64,6 +65,7 @@ class _Files:
 def command(
     paths: tuple[Path, ...],
     targets: tuple[str, ...],
+    append: str,
     times: int | None,
     show_all: bool,
     canary: bool,
@@ -81,7 +83,7 @@ def command(
     except LedgerError as error:
         raise InputError(str(error)) from error
     counts: Counter[str] = Counter()
-    with opened(targets, canary) as open_targets:
+    with opened(targets, canary, append) as open_targets:
         for one in replay(files, open_targets, ledger, times):
             word = _word(one)
             counts[word] += 1

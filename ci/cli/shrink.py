@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from ci.cli import exit_codes
-from ci.cli.arguments import Duration, canary_option, target_option
+from ci.cli.arguments import Duration, append_option, canary_option, target_option
 from ci.cli.opening import opened
 from ci.cli.output import OutputError
 from ci.cli.program_files import read_program_file
@@ -29,6 +29,7 @@ EVALUATIONS_MAX: Final = 1_000_000  # the time is what ends it
 @click.command("shrink")
 @click.argument("path", type=click.Path(path_type=Path))
 @target_option("host,shim")
+@append_option()
 @click.option("--time", "seconds", type=Duration(), default=SECONDS, help="At most so long.")
 @click.option(
     "--out",
@@ -37,7 +38,12 @@ EVALUATIONS_MAX: Final = 1_000_000  # the time is what ends it
 )
 @canary_option()
 def command(
-    path: Path, targets: tuple[str, ...], seconds: float, out: Path | None, canary: bool
+    path: Path,
+    targets: tuple[str, ...],
+    append: str,
+    seconds: float,
+    out: Path | None,
+    canary: bool,
 ) -> int:
     """Make a program that diverges as small as it can be.
 
@@ -46,7 +52,7 @@ def command(
     a divergence was found; 0 when nothing diverges.
     """
     program = read_program_file(path, all(map(is_guest, targets))).program
-    with opened(targets, canary) as open_targets:
+    with opened(targets, canary, append) as open_targets:
         for target in open_targets:
             seen = confirm(target, program)
             if seen is not None:

@@ -292,9 +292,9 @@ def test_the_command_to_run_it_again_names_what_decides() -> None:
     assert words == "madvet fuzz --target host --seed 9 --programs 100"
     fuller = CampaignOptions(
         targets=("shim", "host"), seed=1, workers=1, surfaces=("madvise",), advices=(4, 20),
-        seconds=90.0, canary=5, wrapper="x:y",
+        seconds=90.0, canary=5, wrapper="x:y", append="mem=1G quiet",
     )  # fmt: skip
     assert again(fuller) == (
-        "madvet fuzz --target shim,host --seed 1 --surface madvise --advice DONTNEED,COLD "
-        "--time 90 --canary"
+        "madvet fuzz --target shim,host --seed 1 --append 'mem=1G quiet' --surface madvise "
+        "--advice DONTNEED,COLD --time 90 --canary"
     )

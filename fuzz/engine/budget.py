@@ -21,6 +21,7 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     wrapper: "module:function" called with each target and these options; gives the target to
     use in its place. canary: for that wrapper, to lie about one call in this many; 0: never.
     shrink: reduce findings.
+    append: for the end of a guest kernel's command line.
     """
 
     targets: tuple[str, ...]
@@ -33,6 +34,7 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     wrapper: str = ""
     canary: int = 0
     shrink: bool = True
+    append: str = ""
 
 
 class Clock:

@@ -141,7 +141,9 @@ def serve(end: m.WorkerEnd) -> None:
 
 def _open(name: str, begin: m.Begin) -> Target:
     """A target, in the wrapper that the options name."""
-    target: Target = open_target(name, Options(cpu=begin.cpu, tmp_root=Path(begin.folder)))
+    target: Target = open_target(
+        name, Options(cpu=begin.cpu, tmp_root=Path(begin.folder), append=begin.options.append)
+    )
     wrapper = begin.options.wrapper
     if wrapper:
         module, _, function = wrapper.partition(":")
