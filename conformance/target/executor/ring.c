@@ -7,7 +7,6 @@
  * advice on a whole address space would reach it.
  */
 
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,13 +67,26 @@ static u64 whole_pages(u64 bytes)
 	return (bytes + PAGE - 1) & ~(u64)(PAGE - 1);
 }
 
+/*
+ * Word by word: what the C library thinks fast, an emulated processor does in pieces, so that a batch
+ * took 1.6 ms each way. Parts and what lies in them are of whole words.
+ */
+static void copy_words(u8 *to, const u8 *from, u64 bytes)
+{
+	volatile u64 *out = (volatile u64 *)to;
+	const volatile u64 *in = (const volatile u64 *)from;
+
+	for (u64 i = 0; i < bytes / 8; i++)
+		out[i] = in[i];
+}
+
 /* The programs of a part. */
 const u8 *ring_programs(u64 part, u64 bytes)
 {
 	u8 *at = ring + part * part_bytes;
 
 	if (device_memory)
-		memcpy(at, device_memory + part * part_bytes, bytes);
+		copy_words(at, device_memory + part * part_bytes, bytes);
 	if (device >= 0 &&
 	    pread(device, at, whole_pages(bytes), part * part_bytes) < (ssize_t)bytes)
 		fail("cannot read the ring: %m");
@@ -93,7 +105,7 @@ void ring_publish(u64 part, u64 bytes)
 	u64 offset = (2 + part) * part_bytes;
 
 	if (device_memory)
-		memcpy(device_memory + offset, ring + offset, bytes);
+		copy_words(device_memory + offset, ring + offset, bytes);
 	if (device >= 0 &&
 	    pwrite(device, ring + offset, whole_pages(bytes), offset) < (ssize_t)bytes)
 		fail("cannot write the ring: %m");
