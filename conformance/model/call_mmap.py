@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi import vm_flags as f
-from conformance.abi.errnos import EACCES, EAGAIN, EINVAL, ENOMEM, EPERM
+from conformance.abi.errnos import EACCES, EAGAIN, EINVAL, ENODEV, ENOMEM, EPERM
 from conformance.model.address_space import AddressSpace, File, Vma, page_of, pages_up
 from conformance.model.page_state import unmap_pages
 from conformance.model.process import Process
@@ -29,6 +29,7 @@ _DISK: Final = Kind.DISK
 _SECRETMEM: Final = Kind.SECRETMEM
 _HUGETLB: Final = Kind.HUGETLB
 _VVAR: Final = Kind.VVAR
+_PERF: Final = Kind.PERF
 _SHARED: Final = Sharing.SHARED
 
 
@@ -91,6 +92,8 @@ def mmap(process: Process, mapping: Mapping) -> int:
     kind = mapping.kind
     address = page_address(mapping.at)
     start = page_of(address)
+    if kind is _PERF:
+        return _map_perf(process, mapping, start)
     if kind is _VVAR:
         return _move_vvar(process, mapping, start)
     if kind is _SECRETMEM:
@@ -212,6 +215,21 @@ def _over_memlock(process: Process, pages: int) -> bool:
         return False
     limit = process.facts.memlock_bytes // PAGE
     return process.space.locked_pages() + pages > limit
+
+
+def _map_perf(process: Process, mapping: Mapping, start: int) -> int:
+    """The ring buffer of a perf event: page frames, never split. Source: perf_mmap()."""
+    space = process.space
+    error = unmap(space, start, start + mapping.pages)
+    if error:
+        return -error
+    file = File("perf", mapping.pages, False)
+    file.punch = ENODEV
+    flags = process.facts.perf_flags & ~(f.RD | f.WR) | PROT_FLAGS[PROT_BITS[mapping.prot]]
+    vma = Vma(start, start + mapping.pages, flags, 0, file, False)
+    vma.special = True
+    merge_new(space, vma)
+    return page_address(mapping.at)
 
 
 def _move_vvar(process: Process, mapping: Mapping, start: int) -> int:

@@ -10,7 +10,9 @@ from conformance.program.mapping import Backing, Kind, Mapping, Uffd
 from conformance.program.plan import plan_of
 from conformance.program.program import Program, Rights
 
-_NOT_EVERYWHERE: Final = frozenset({Kind.DROPPABLE, Kind.SECRETMEM, Kind.HUGETLB, Kind.VVAR})
+_NOT_EVERYWHERE: Final = frozenset(
+    {Kind.DROPPABLE, Kind.SECRETMEM, Kind.HUGETLB, Kind.VVAR, Kind.PERF}
+)
 _OTHER_USER: Final = Rights.OTHER_USER
 _DISK: Final = Backing.DISK
 _NO_UFFD: Final = Uffd.NO
@@ -19,6 +21,7 @@ _DROPPABLE: Final = Kind.DROPPABLE
 _SECRETMEM: Final = Kind.SECRETMEM
 _HUGETLB: Final = Kind.HUGETLB
 _VVAR: Final = Kind.VVAR
+_PERF: Final = Kind.PERF
 
 
 def missing_feature(program: Program, facts: KernelFacts) -> str:
@@ -76,6 +79,8 @@ def _kind(mapping: Mapping, facts: KernelFacts) -> str:
         return "memfd_secret()"
     if kind is _HUGETLB and facts.hugetlb_pages_free * 512 < mapping.pages:
         return "free huge pages (sysctl vm.nr_hugepages)"
+    if kind is _PERF and not facts.perf_flags:
+        return "a ring buffer of perf (6.18, kernel.perf_event_paranoid)"
     if kind is _VVAR and (not facts.vvar_pages or mapping.pages < facts.vvar_pages):
         return "a [vvar] that fits"
     return ""

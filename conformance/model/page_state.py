@@ -50,8 +50,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
             space.copy_of[index] = _shown(space, vma, page)
             space.lazy[index] = bool(vma.flags & f.DP)
         return 0
-    if vma.special:
-        return 0
+    if vma.special:  # of perf only the first page may be written: perf_mmap_pfn_mkwrite()
+        return SIGBUS if write and vma.file is not None and vma.file_page(page) else 0
     if vma.flags & f.HT:
         return _huge_fault(space, vma, page, write)
     if pte == PTE_MAYBE and space.copy_of[index] != NO_COPY:

@@ -208,7 +208,7 @@ class _Run:
         in the same touch may then not have been reached."""
         space = self.process.space
         for vma in space.vmas:
-            if vma.special and vma.start < end and vma.end > start:
+            if vma.special and vma.file is None and vma.start < end and vma.end > start:
                 reason = Unspecified(REASONS["special-page"])
                 self.out.unspecified[self.serial - 1] = reason
                 if vma.end < end:

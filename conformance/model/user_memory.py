@@ -147,7 +147,7 @@ class UserMemory:
             if vma is None or not vma.flags & f.RD or page - space.base >= space.count:
                 break
             if vma.special:
-                space.unsure = "a struct that lies in [vvar]"
+                space.unsure = "a struct that lies in memory of the kernel's"
                 break
             if fault(space, vma, page, False):
                 break
@@ -167,6 +167,8 @@ class UserMemory:
             vma = self._vma(page)
             if vma is None or not vma.flags & f.WR or page - space.base >= space.count:
                 break
+            if vma.special:
+                space.unsure = "a struct that lies in memory of the kernel's"
             if fault(space, vma, page, True):
                 break
             offset = address % PAGE

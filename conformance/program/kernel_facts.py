@@ -44,6 +44,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guard_flag: bool = True  # VmFlags shows `gu` after GUARD_INSTALL
     guard_file: bool = True  # GUARD_INSTALL works on file mappings (6.15)
     secretmem_flags: int = 0  # VmFlags of a fresh writable shared secretmem mapping
+    perf_flags: int = 0  # VmFlags of a writable ring buffer of perf; 0: none that refuses splits
     vvar_pages: int = 0
     vvar_flags: int = 0
     dofork_refuses_special: bool = False  # 7.0: VM_SPECIAL; before: VM_IO

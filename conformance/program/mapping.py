@@ -21,6 +21,7 @@ class Kind(str, Enum):
     DISK = "disk"  # a file slot with backing disk (ext4 and the like)
     SECRETMEM = "secretmem"  # memfd_secret
     HUGETLB = "hugetlb"  # MAP_HUGETLB, 2 MiB pages
+    PERF = "perf"  # the ring buffer of a perf event: page frames, mapped shared
     VVAR = "vvar"  # the process's own [vvar], moved here by mremap
 
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from conformance.abi.advice import BY_VALUE
 from conformance.program import call as c
 from conformance.program import control_struct as cs
-from conformance.program.mapping import FILE_KINDS, Backing, FileSlot, Kind, Mapping
+from conformance.program.mapping import FILE_KINDS, Backing, FileSlot, Kind, Mapping, Prot, Sharing
 from conformance.program.places import ARENA_PAGES_MAX, FILE_SLOTS, PAGE
 from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program, Rights
 from conformance.program.reach import (
@@ -41,6 +41,7 @@ from conformance.program.text_read import (
 from conformance.program.text_table import number_words
 
 HUGE_PAGES: Final = 512  # base pages in a huge page
+PERF_PAGES_MAX: Final = 9
 STEP_NAMES: Final = {
     c.Madvise: "madvise", c.ProcessMadvise: "process_madvise", c.MadviseRanges: "madvise_ranges",
     c.Mmap: "mmap", c.Munmap: "munmap", c.Mprotect: "mprotect", c.Mremap: "mremap",
@@ -116,6 +117,11 @@ def _mapping(m: Mapping, program: Program) -> Iterator[Danger]:
         yield Danger("pages", f"ends at page {m.at + m.pages}, the arena has {ARENA_PAGES_MAX}")
     if m.kind is Kind.HUGETLB and (m.at % HUGE_PAGES or m.pages % HUGE_PAGES):
         yield Danger("at", f"at and pages of a hugetlb mapping are multiples of {HUGE_PAGES}")
+    if m.kind is Kind.PERF:
+        if m.sharing is not Sharing.SHARED or m.prot not in (Prot.R, Prot.RW):
+            yield Danger("kind", "perf is mapped shared, with prot r-- or rw-")
+        if m.pages < 2 or m.pages - 1 & m.pages - 2 or m.pages > PERF_PAGES_MAX:
+            yield Danger("pages", f"of perf are 1 and a power of 2, at most {PERF_PAGES_MAX}")
     yield from _bounds("offset", m.offset, 0, ARENA_PAGES_MAX)
     if m.kind not in FILE_KINDS:
         if m.file or m.offset or m.read_only_fd:

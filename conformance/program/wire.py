@@ -63,6 +63,7 @@ class Op(IntEnum):
     SYSCALL32 = 15  # i386 number, five arguments, through int $0x80; result as SYSCALL
     FORK_EXEC = 16  # result 0 or -errno, and a peek of call.HEIRS
     RIGHTS = 17  # RIGHTS_NUMBER; no result
+    MAP_PERF = 18  # address, length, prot; result: the address or -errno
 
 
 class Observe(IntFlag):
@@ -101,6 +102,7 @@ _KIND_FLAGS: Final = {
 # Bound once: looking a member up in its Enum costs as much as encoding a whole step.
 _DROPPABLE: Final = Kind.DROPPABLE
 _SECRETMEM: Final = Kind.SECRETMEM
+_PERF: Final = Kind.PERF
 _VVAR: Final = Kind.VVAR
 _ZERO: Final = Kind.ZERO
 _SHARED: Final = Sharing.SHARED
@@ -245,6 +247,8 @@ def _encode_mmap(m: Mapping, words: list[int]) -> None:
     prot = PROT_BITS[m.prot]
     if kind is _VVAR:
         words.extend((Op.MOVE_VVAR | 2 << 8, start))
+    elif kind is _PERF:
+        words.extend((Op.MAP_PERF | 4 << 8, start, length, prot))
     elif kind is _SECRETMEM:
         words.extend((Op.MAP_SECRET | 5 << 8, start, length, prot, int(m.sharing is _SHARED)))
     else:

@@ -46,6 +46,7 @@ FACTS = KernelFacts(
     disk_fs="ext4",
     has_soft_dirty=True,
     hugetlb_pages_free=8,
+    perf_flags=8440507,
     vvar_pages=4,
     vvar_flags=BIT["rd"] | BIT["mr"] | BIT["pf"] | BIT["io"] | BIT["de"] | BIT["dd"],
 )

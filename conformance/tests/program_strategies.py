@@ -52,7 +52,7 @@ STRUCT_PLACES = st.integers(p.ZONE_BASE, p.ZONE_END + 8) | ADDRESSES
 @st.composite
 def mappings(draw: st.DrawFn, at: int, pages: int, files: list[FileSlot]) -> Mapping:
     """A mapping of the layout at a given place."""
-    kinds = [kind for kind in Kind if kind not in FILE_KINDS | {Kind.HUGETLB, Kind.VVAR}]
+    kinds = [kind for kind in Kind if kind not in FILE_KINDS | {Kind.HUGETLB, Kind.VVAR, Kind.PERF}]
     kinds += [Kind(slot.backing.value) for slot in files]
     kind = draw(st.sampled_from(kinds))
     slots = [i for i, slot in enumerate(files) if slot.backing.value == kind.value]

@@ -151,7 +151,7 @@ def test_another_user_has_other_rights(probed: Probed) -> None:
     assert nobody.undetermined == {}
     rights = {"cap_sys_nice", "cap_sys_admin", "cap_ipc_lock", "change_user"}
     assert not any(getattr(nobody.facts, name) for name in rights)
-    for name in FIELDS - rights - {"disk_fs", "disk_punch", "noexec"}:
+    for name in FIELDS - rights - {"disk_fs", "disk_punch", "noexec", "perf_flags"}:
         assert getattr(nobody.facts, name) == getattr(probed.facts, name), name
 
 

@@ -131,7 +131,7 @@ def test_a_layout_of_everything_is_accepted() -> None:
     layout = [
         Mapping(kind, 512 + i * 8, 8, lock=Lock.ONFAULT, uffd=Uffd.WP, sealed=True)
         for i, kind in enumerate(
-            kind for kind in Kind if kind.value not in ("hugetlb", "memfd", "tmpfs", "disk")
+            kind for kind in Kind if kind.value not in ("hugetlb", "memfd", "tmpfs", "disk", "perf")
         )
     ]
     layout += [Mapping(Kind(f.backing.value), i * 8, 8, file=i) for i, f in enumerate(files)]

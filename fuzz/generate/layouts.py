@@ -43,6 +43,8 @@ _HUGE_MARKS: Final = table(
 )  # fmt: skip
 _MARK_COUNTS: Final = table((16, 0), (5, 1), (2, 2), (1, 3))
 # A member of an enum is looked up through its metaclass, which costs more than a draw.
+_PERF: Final = Kind.PERF
+_PERF_SIZES: Final = (2, 3, 5)
 _VVAR: Final = Kind.VVAR
 _NO_UFFD: Final = Uffd.NO
 _MARK_PROTS: Final = (Prot.R, Prot.NONE, Prot.RW)
@@ -128,6 +130,8 @@ def draw_layout(chooser: Chooser, swarm: Swarm, options: GenerateOptions) -> Lay
             template = pick(swarm.templates)
             extra = pick(swarm.extras)
         pages = pick(SIZES)
+        if template.kind is _PERF:
+            pages = pick(_PERF_SIZES)
         if template.kind is _VVAR:
             pages = VVAR_PAGES
             if has_vvar:  # a process has one only

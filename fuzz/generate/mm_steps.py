@@ -36,8 +36,8 @@ FORK_EXEC: Final = ForkExec()
 FORK_EXEC_ONE_IN: Final = 40
 PROTS: Final = table((3, Prot.R), (3, Prot.NONE), (4, Prot.RW), (1, Prot.RX))
 MMAP_PAGES_MAX: Final = 64
-# A process has one [vvar]; huge pages are few, and want their own alignment.
-SINGULAR_KINDS: Final = (Kind.VVAR, Kind.HUGETLB)
+# A process has one [vvar]; huge pages are few, and want their own alignment; perf its own size.
+SINGULAR_KINDS: Final = (Kind.VVAR, Kind.HUGETLB, Kind.PERF)
 _NEW_PAGES: Final = (0, 1, 2, 3, 5, 8)
 _LENGTH_FLAWS: Final = table((20, 0), (1, 1), (1, PAGE - 1))  # bytes short of whole pages
 

@@ -78,13 +78,19 @@ TEMPLATE_ROWS: Final = (
     *_file_rows(Kind.DISK, 2),
     (8, _template(Kind.DROPPABLE, Prot.RW, Sharing.PRIVATE)),
     (6, _template(Kind.SECRETMEM, Prot.RW, Sharing.SHARED)),
+    (4, _template(Kind.PERF, Prot.RW, Sharing.SHARED)),
+    (1, _template(Kind.PERF, Prot.R, Sharing.SHARED)),
     (2, _template(Kind.VVAR, Prot.R, Sharing.PRIVATE)),
 )
 TEMPLATES: Final = table(*TEMPLATE_ROWS)
 # What a program may map once more over its layout: kinds that need no file slot and no
 # process of their own.
 PLAIN_TEMPLATES: Final = table(
-    *(row for row in TEMPLATE_ROWS if row[1].backing is None and row[1].kind is not Kind.VVAR)
+    *(
+        row
+        for row in TEMPLATE_ROWS
+        if row[1].backing is None and row[1].kind not in (Kind.VVAR, Kind.PERF)
+    )
 )
 HUGETLB: Final = _template(Kind.HUGETLB, Prot.RW, Sharing.PRIVATE)
 

@@ -31,7 +31,7 @@ from fuzz.generate.typical import typical
 # Over the JSON of the first 200 programs of seed 1. It changes whenever a generator or a table
 # does, on purpose: then note in the changelog that seeds name other programs from now on.
 # It must not change with the machine, the Python, or native code.
-GOLDEN = "95dbfe7e83b855ac5356aa39d58af0d6f3b0ba39b206494df743ce3bbb906be4"
+GOLDEN = "3c1c16822a83826396ffbc6f75e53e410fde7b332befa38a0df304c3777dd23a"
 
 
 def digest(programs: list[Program]) -> str:

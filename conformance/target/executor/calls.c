@@ -2,6 +2,7 @@
 /* The ops that are system calls. */
 
 #include <fcntl.h>
+#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <string.h>
@@ -196,6 +197,25 @@ s64 call_move_vvar(u64 address)
 		return -ENOENT;
 	return sys(SYS_mremap, vvar_start, vvar_bytes, vvar_bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
 		   address);
+}
+
+/* Of an event that counts nothing; the mapping alone keeps its ring buffer. */
+s64 call_map_perf(u64 start, u64 length, u64 prot)
+{
+	struct perf_event_attr event = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(event),
+		.config = PERF_COUNT_SW_DUMMY,
+		.disabled = 1,
+	};
+	long fd = sys(SYS_perf_event_open, &event, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	long ret;
+
+	if (fd < 0)
+		return fd;
+	ret = sys(SYS_mmap, start, length, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+	sys(SYS_close, fd);
+	return ret;
 }
 
 s64 call_map_secret(u64 start, u64 length, u64 prot, bool shared)

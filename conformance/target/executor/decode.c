@@ -22,6 +22,7 @@ static const u32 op_words[] = {
 	[OP_SYSCALL32] = 7,
 	[OP_FORK_EXEC] = 1,
 	[OP_RIGHTS] = 2,
+	[OP_MAP_PERF] = 4,
 };
 
 static bool inside(u64 start, u64 bytes, u64 low, u64 high)
@@ -82,6 +83,7 @@ static bool gives_result(u32 code)
 	case OP_CLEAR_SOFT_DIRTY:
 	case OP_MOVE_VVAR:
 	case OP_MAP_SECRET:
+	case OP_MAP_PERF:
 		return true;
 	default:
 		return false;

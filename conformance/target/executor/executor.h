@@ -167,6 +167,7 @@ s64 call_ranges(u64 ctl);
 s64 call_uffd(u64 start, u64 length, bool wp);
 s64 call_clear_soft_dirty(void);
 s64 call_move_vvar(u64 address);
+s64 call_map_perf(u64 start, u64 length, u64 prot);
 s64 call_map_secret(u64 start, u64 length, u64 prot, bool shared);
 bool call_possible(const struct op *op);
 bool ilp32_works(void);

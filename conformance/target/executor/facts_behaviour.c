@@ -96,6 +96,21 @@ static void vvar_flags(struct finding *f, const struct ground *ground)
 		found(f, flags);
 }
 
+/* Of a kernel that lets nobody split it; elsewhere it is another kind of mapping. */
+static void perf_flags(struct finding *f, const struct ground *ground)
+{
+	char *at = window(3);
+	uint64_t flags;
+
+	(void)ground;
+	if (call_map_perf((uintptr_t)at, 3 * PAGE, RW) != (long)(uintptr_t)at)
+		found(f, 0);
+	else if (vm_flags(at, &flags))
+		unfound(f, 0, NO_SMAPS);
+	else
+		found(f, flags & VF_PF && munmap(at, PAGE) ? (long long)flags : 0);
+}
+
 /* The vdso may not expand, but is no I/O memory: only the wider test refuses it. */
 static void dofork_refuses_special(struct finding *f, const struct ground *ground)
 {
@@ -303,6 +318,7 @@ const struct fact facts_of_behaviour[] = {
 	{ "guard_flag", FACT_BOOL, guard_flag },
 	{ "guard_file", FACT_BOOL, guard_file },
 	{ "secretmem_flags", FACT_NUMBER, secretmem_flags },
+	{ "perf_flags", FACT_NUMBER, perf_flags },
 	{ "vvar_pages", FACT_NUMBER, vvar_pages },
 	{ "vvar_flags", FACT_NUMBER, vvar_flags },
 	{ "dofork_refuses_special", FACT_BOOL, dofork_refuses_special },

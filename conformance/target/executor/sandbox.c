@@ -199,6 +199,9 @@ static bool run_function(const struct op *op, s64 *result)
 	case OP_MAP_SECRET:
 		function = (u64)call_map_secret;
 		break;
+	case OP_MAP_PERF:
+		function = (u64)call_map_perf;
+		break;
 	case OP_FORK_EXEC:
 		function = (u64)call_fork_exec;
 		break;

@@ -25,6 +25,7 @@
 #define OP_SYSCALL32	15
 #define OP_FORK_EXEC	16
 #define OP_RIGHTS	17
+#define OP_MAP_PERF	18
 
 /* How a program is run and looked at */
 #define OBSERVE_READ_ALL	1
