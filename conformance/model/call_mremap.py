@@ -28,6 +28,8 @@ def mremap(process: Process, call: Mremap) -> int:
         return -error
     space = process.space
     start = page_of(call.start)
+    if call.target is not None and old == new:
+        return _move_range(process, start, start + old, page_of(call.target), call.dont_unmap)
     behind = space.at(start)
     if behind is not None and behind.flags & f.HT and not behind.flags & f.SL:
         old, new = -(-old // HUGE_PAGES) * HUGE_PAGES, -(-new // HUGE_PAGES) * HUGE_PAGES
@@ -38,8 +40,6 @@ def mremap(process: Process, call: Mremap) -> int:
     if call.target is None:
         return _in_place(process, start, old, new)
     target = page_of(call.target)
-    if old == new:
-        return _move_range(process, start, start + old, target, call.dont_unmap)
     vma = space.at(start)
     error = _check_vma(process, vma, start, old, new, call.dont_unmap, moves=True)
     if error:
@@ -162,6 +162,8 @@ def _move_range(process: Process, start: int, end: int, target: int, keep: bool)
         if vma.flags & f.HT and (at % HUGE_PAGES or (where + offset) % HUGE_PAGES):
             cite("mremap-hugetlb")
             return -EPERM if vma.flags & f.SL else -EINVAL
+        if vma.flags & f.HT:  # all of the huge page that the range ends in: align_hugetlb()
+            size = -(-size // HUGE_PAGES) * HUGE_PAGES
         error = _check_vma(process, vma, at, size, size, keep, moves=True)
         if error:
             return -error
