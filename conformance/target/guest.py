@@ -6,6 +6,7 @@ the guest is thrown away, and which program it was is found out in new ones (gue
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -33,15 +34,24 @@ SWAP: Final = "madvet.swap=32"  # MiB of compressed memory, four times what prog
 
 
 class Kind(NamedTuple):
-    """A kind of guest. words: of its command line. deadline_ms: of a program."""
+    """A kind of guest. words: of its command line. deadline_ms: of a program. pinned: to one CPU,
+    whichever it is, even if nobody asks for it."""
 
     machine: Machine
     pace: Pace
     deadline_ms: int
     words: str = ""
+    pinned: bool = False
+
+    def cpu(self, wanted: int | None) -> int | None:
+        """Which one to pin it to; None: none."""
+        if wanted is not None or not self.pinned:
+            return wanted
+        cpus = sorted(os.sched_getaffinity(0))
+        return cpus[os.getpid() % len(cpus)]
 
 
-UML: Final = Kind(uml, limits.UML_PACE, limits.UML_DEADLINE_MS, SWAP)
+UML: Final = Kind(uml, limits.UML_PACE, limits.UML_DEADLINE_MS, SWAP, pinned=True)
 QEMU: Final = Kind(qemu_plain, limits.LEAN_PACE, limits.LEAN_DEADLINE_MS, SWAP)
 QEMU_DEBUG: Final = Kind(qemu, limits.DEBUG_PACE, limits.DEBUG_DEADLINE_MS, SWAP)
 KINDS: Final[dict[str, tuple[str, Kind]]] = {
@@ -75,7 +85,8 @@ class GuestTarget(ExecutorTarget):
             self._kernel, initrd, -1, ring.fd, ring.bytes, self.folder,
             f"{self._kind.words} {options.append}",
         )  # fmt: skip
-        link = GuestLink(self._kind.machine, boot, arguments, self._kind.pace, options.cpu)
+        cpu = self._kind.cpu(options.cpu)
+        link = GuestLink(self._kind.machine, boot, arguments, self._kind.pace, cpu)
         try:
             if options.probed is not None:
                 return link, ring, options.probed
