@@ -23,6 +23,7 @@ REASONS: Final[dict[str, str]] = {
     "fault-around": "a read fault may map neighbouring pages that are in the page cache "
     "(do_fault_around)",
     "huge-page": "a fault may map a whole huge page (do_huge_pmd_anonymous_page)",
+    "khugepaged": "khugepaged may make one huge page of small ones whenever it comes by",
     "large-folio": "a fault may map all of a large folio of the page cache (finish_fault)",
     "lazy-free": "after MADV_FREE a page reads as before or as zero until it is written again",
     "droppable": "pages of MAP_DROPPABLE may be thrown away whenever memory is short",

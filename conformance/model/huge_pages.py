@@ -20,6 +20,7 @@ from conformance.model.address_space import (
     Vma,
 )
 from conformance.model.split_merge import prepare_anon_vma
+from conformance.program.kernel_facts import KernelFacts
 from conformance.spec.cite import cite
 
 HUGE_PAGES: Final = 512  # pages of 4 KiB in a huge page of 2 MiB
@@ -63,6 +64,29 @@ def _empty(space: AddressSpace, span: range) -> bool:
         if space.pte[index] != PTE_NONE:
             return False
     return True
+
+
+def may_be_scanned(facts: KernelFacts, arena_pages: int) -> bool:
+    """Is there room for a huge page, and somebody who looks for such?"""
+    return arena_pages > HUGE_PAGES and facts.thp in ("always", "madvise")
+
+
+def scan(space: AddressSpace) -> None:
+    """khugepaged may have come by: it makes one huge page of small ones where at least one is
+    there, and missing ones are zero and there afterwards. hpage_collapse_scan_pmd()."""
+    for vma in space.vmas:
+        if not vma.anonymous or not vma.anon_vma or vma.flags & (f.SPECIAL | f.HT | UFFD):
+            continue
+        for page in range(-(-vma.start // HUGE_PAGES) * HUGE_PAGES, vma.end, HUGE_PAGES):
+            span = space.arena_span(page, page + HUGE_PAGES)
+            if not span or not may_be_huge(space, vma, page) or _empty(space, span):
+                continue
+            if any(space.pte[index] == PTE_GUARD for index in span):
+                continue
+            for index in span:
+                if space.pte[index] == PTE_NONE:
+                    space.pte[index] = PTE_MAYBE
+                    space.why[index] = "khugepaged"
 
 
 def collapse(space: AddressSpace, vma: Vma, start: int, end: int) -> int:

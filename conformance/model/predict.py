@@ -15,6 +15,7 @@ from conformance.model.call_mremap import mremap
 from conformance.model.call_process_madvise import process_madvise
 from conformance.model.fork_child import fork
 from conformance.model.fork_exec import heirs
+from conformance.model.huge_pages import may_be_scanned, scan
 from conformance.model.missing import missing_feature
 from conformance.model.page_state import touch_run
 from conformance.model.policy import DEFAULT_POLICY, Policy
@@ -123,13 +124,14 @@ def _add_outside(process: Process, outside: tuple[int, ...]) -> None:
 class _Run:
     """One program on its way through the model."""
 
-    __slots__ = ("process", "out", "policy", "serial")
+    __slots__ = ("process", "out", "policy", "serial", "scanned")
 
     def __init__(self, process: Process, out: Prediction, policy: Policy) -> None:
         self.process = process
         self.out = out
         self.policy = policy
         self.serial = 0
+        self.scanned = may_be_scanned(process.facts, process.space.count)
         out.judged_until = -1
 
     def step(self, step: c.AnyStep) -> None:
@@ -144,6 +146,10 @@ class _Run:
         out.results.append(result)
         out.requirements.append(last_cited() or _USUAL[type(step)])
         remote = self.process.remote
+        if self.scanned:
+            scan(self.process.space)
+            if remote is not None:
+                scan(remote)
         unsure = self.process.space.unsure or (remote.unsure if remote is not None else "")
         if unsure and out.judged_until < 0:
             out.judged_until = self.serial - 1

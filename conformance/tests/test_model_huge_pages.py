@@ -53,6 +53,29 @@ def test_a_fault_may_make_all_of_a_huge_page_present() -> None:
     assert [present(without, FIRST + page) for page in (0, 9, 511)] == ["no", "yes", "no"]
 
 
+@pytest.mark.parametrize(
+    ("advised", "touches", "expected"),
+    [
+        ("HUGEPAGE", (Touch(3),), "maybe"),  # khugepaged wants one page that is there
+        ("HUGEPAGE", (), "no"),
+        ("NOHUGEPAGE", (Touch(3),), "no"),
+        ("RANDOM", (Touch(3),), "no"),
+    ],
+)
+def test_khugepaged_may_come_by(advised: str, touches: tuple[Touch, ...], expected: str) -> None:
+    """The pages are there before the advice, so that no fault asks for a huge page."""
+    program = Program((mapping(*touches, marks=()),), (advice(advised),))
+    assert present(after(predict(program, FACTS)), FIRST) == expected
+    assert present(after(predict(program, NEVER)), FIRST) == "no"
+
+
+def test_khugepaged_leaves_guard_markers_alone() -> None:
+    program = Program(
+        (mapping(Touch(3), marks=()),), (advice("GUARD_INSTALL", FIRST + 9, 1), advice("HUGEPAGE"))
+    )
+    assert present(after(predict(program, FACTS)), FIRST) == "no"
+
+
 def test_collapse_makes_missing_pages_present() -> None:
     layout = (mapping(Touch(3), marks=()),)
     expected = predict(Program(layout, (advice("COLLAPSE"),)), FACTS)
