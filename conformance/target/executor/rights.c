@@ -57,6 +57,8 @@ bool rights_limit(u32 limit)
  */
 bool rights_become_other(void)
 {
+	if (sys(SYS_geteuid) == OTHER_USER)
+		return false; /* this user may become itself, which is nobody else */
 	return !sys(SYS_setresgid, OTHER_USER, OTHER_USER, OTHER_USER) &&
 	       !sys(SYS_setresuid, OTHER_USER, OTHER_USER, OTHER_USER) &&
 	       !sys(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
