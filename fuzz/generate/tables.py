@@ -78,8 +78,7 @@ TEMPLATE_ROWS: Final = (
     *_file_rows(Kind.DISK, 2),
     (8, _template(Kind.DROPPABLE, Prot.RW, Sharing.PRIVATE)),
     (6, _template(Kind.SECRETMEM, Prot.RW, Sharing.SHARED)),
-    (4, _template(Kind.PERF, Prot.RW, Sharing.SHARED)),
-    (1, _template(Kind.PERF, Prot.R, Sharing.SHARED)),
+    (1, _template(Kind.PERF, Prot.RW, Sharing.SHARED)),
     (2, _template(Kind.VVAR, Prot.R, Sharing.PRIVATE)),
 )
 TEMPLATES: Final = table(*TEMPLATE_ROWS)
