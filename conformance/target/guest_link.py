@@ -27,6 +27,7 @@ from conformance.target.executor_link import (
     Hello,
     check_hello,
 )
+from conformance.target.executor_process import signal_name
 from conformance.target.guest_console import GuestConsole
 from conformance.target.guest_machine import Boot, Machine
 from conformance.target.kernel_log import LOST, SILENT, Report, find_reports, made_report
@@ -47,7 +48,7 @@ LAST_WORDS_S: Final = 1.0  # for what a dying guest has still in its pipe
 QUIET_S: Final = 0.05  # a report whose next line does not come for so long is at its end
 TAINTED: Final = "kernel tainted"  # and nothing on the console that says why
 READ_BYTES: Final = 1 << 16
-KILLS: Final = (-signal.SIGKILL, -signal.SIGTERM)  # of others: no kernel ends itself by these
+KILLS: Final = (signal.SIGKILL, signal.SIGTERM)  # of others: no kernel ends itself by these
 
 
 class GuestLost(ExecutorLost):
@@ -81,6 +82,7 @@ class GuestLink:
         self._bell: socket.socket | None = None
         self._console: GuestConsole | None = None
         self._heard = b""
+        self._reported = 0.0  # when the console first said something in this batch; 0: it has not
         self._idle = False  # /init waits to be told what to run
         self._taint = 0
         self.has_bpf = False
@@ -91,7 +93,7 @@ class GuestLink:
     def pid(self) -> int | None:
         """Of the process that the guest is."""
         process = self._process
-        return process.pid if process is not None and process.poll() is None else None
+        return process.pid if process is not None and _end_of(process.pid) is None else None
 
     @property
     def serving(self) -> bool:
@@ -125,13 +127,23 @@ class GuestLink:
                 self.kill()
                 raise TargetError(f"cannot start {command[3]}: {error.strerror}") from error
         self.boots += 1
-        if self._cpu is not None:
-            os.sched_setaffinity(self._process.pid, {self._cpu})
+        self._reported = 0.0
+        self._pin(self._process.pid)
         what, version, _ = self._expect(self._pace.boot, "boot")
         if (what, version) != (READY, INIT_VERSION):
             self._fail("boot", "its /init speaks another language")
         self._idle = True
         self._console.mark()
+
+    def _pin(self, pid: int) -> None:
+        if self._cpu is None:
+            return
+        try:
+            os.sched_setaffinity(pid, {self._cpu})
+        except ProcessLookupError:
+            return  # why it ended is found out where it is listened to
+        except OSError as error:
+            self._fail("start", f"it cannot be pinned to CPU {self._cpu} ({error.strerror})")
 
     def facts(self, arguments: Sequence[str]) -> bytes:
         """What the executor prints with these arguments, in a guest that was booted.
@@ -167,6 +179,7 @@ class GuestLink:
     def ring_bell(self, pair: int, size: int, count: int, quick: bool = False) -> None:
         """Hand over a batch. quick: it is not looked at for leaks, which takes 40 ms."""
         assert self._bell is not None, "start() comes first"
+        self._reported = 0.0
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._bell.sendall(WORDS.pack(pair | (BELL_QUICK if quick else 0), size, count))
 
@@ -196,7 +209,9 @@ class GuestLink:
         """End the guest. May be repeated."""
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):  # its group, which only it can lead
+            # The group holds only this guest. Its leader is reaped here and nowhere else, so the
+            # number cannot have passed to anyone else's group.
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(limits.EXIT_SECONDS_MAX)
@@ -242,18 +257,17 @@ class GuestLink:
         assert self._console is not None, "boot() comes first"
         end = time.monotonic() + deadline_s
         bell = self._bell.fileno()
-        reported = 0.0
         while len(self._heard) < size:
             now = time.monotonic()
             if now >= end:
                 raise GuestLost(self._report() or self._made(SILENT), silent=True)
-            if reported and now - reported > REPORTED_SECONDS_MAX:
+            if self._reported and now - self._reported > REPORTED_SECONDS_MAX:
                 self._look(None)
             fds = [bell, self._console.fd] if self._console.open else [bell]
             ready, _, _ = select.select(fds, [], [], min(LISTEN_S, end - now))
             self._console.drain()
-            if not reported and find_reports(self._console.new()):
-                reported = now
+            if not self._reported and find_reports(self._console.new()):
+                self._reported = now
             if bell in ready and not self._hear_more():
                 raise self._death()
         data, self._heard = self._heard[:size], self._heard[size:]
@@ -276,11 +290,13 @@ class GuestLink:
         report = self._report()
         process = self._process
         assert process is not None, "called by _hear()"
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(LAST_WORDS_S)
-        if report is None and process.returncode in KILLS:
-            number = -process.returncode
-            return ExecutorLost(f"the guest died of {signal.Signals(number).name}", number)
+        give_up = time.monotonic() + LAST_WORDS_S
+        while (end := _end_of(process.pid)) is None and time.monotonic() < give_up:
+            time.sleep(0.001)
+        if report is None and end is not None and end.si_code != os.CLD_EXITED:
+            number = end.si_status
+            if number in KILLS:
+                return ExecutorLost(f"the guest died of {signal_name(number)}", number)
         return GuestLost(report or self._made(LOST))
 
     def _last_words(self) -> None:
@@ -318,5 +334,10 @@ def _ended(status: int) -> ExecutorLost:
     """How an executor ended whose guest lives on."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return ExecutorLost(f"the executor died of {signal.Signals(number).name}", number)
+        return ExecutorLost(f"the executor died of {signal_name(number)}", number)
     return ExecutorLost(f"the executor exited with status {os.WEXITSTATUS(status)}")
+
+
+def _end_of(pid: int) -> os.waitid_result | None:
+    """How a child ended, None while it runs. It is left unreaped: see GuestLink.kill()."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
