@@ -1,0 +1,1 @@
+"""Small exhaustive sets of programs, as data: each has an id that never changes its meaning."""
