@@ -16,7 +16,17 @@ from ci.kernels.build import DEFAULT_RELEASE, Wanted, build, fetch
 from ci.kernels.cache import size_bytes
 from ci.kernels.catalogue import CATALOGUE, Flavour
 from ci.kernels.own_tree import NotASourceTree
-from conformance.target.guest_images import current_image, find_image, kernels_folder
+from ci.kernels.stock import fetch_stock
+from conformance.target.guest_images import (
+    STOCK,
+    Image,
+    current_image,
+    find_image,
+    find_stock,
+    kernels_folder,
+    stock_releases,
+)
+from conformance.target.registry import stock_release
 from conformance.target.target import TargetError
 
 JOBS_MAX: Final = 1024
@@ -32,7 +42,9 @@ _install = click.option(
 
 @click.group("kernels")
 def command() -> None:
-    """Build the kernels that guests boot, with madvise_ranges() in them.
+    """Build or fetch the kernels that guests boot.
+
+    Built ones have madvise_ranges() in them; Debian's own are what people run.
 
     Sources are Debian's linux-source packages, fetched and verified by apt. Builds are kept in
     $MADVET_KERNELS, by default in the user's cache, and made again only when sources,
@@ -86,10 +98,15 @@ def build_command(
 
 @command.command("list")
 def list_command() -> int:
-    """Say what kernels there are, and which of them are built from this checkout's sources."""
+    """Say what kernels there are: built, from which sources; and Debian's that were fetched."""
     for flavour in CATALOGUE.values():
         click.echo(f"{flavour.name:<14} {_state(flavour)}")
         click.echo(f"{'':<14} {flavour.what}")
+    releases = stock_releases()
+    for release in releases:
+        click.echo(f"{f'debian:{release}':<14} {_stock_state(release)}")
+    if not releases:
+        click.echo(f"{'debian:REL':<14} not fetched: madvet kernels fetch debian:7.3")
     kernels = kernels_folder()
     parts = {name: size_bytes(kernels / name) for name in ("trees", "objects", "ccache")}
     taken = ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in parts.items() if size)
@@ -98,10 +115,20 @@ def list_command() -> int:
 
 
 @command.command("fetch")
+@click.argument("names", nargs=-1, metavar="[debian:REL]...")
 @_release
 @_install
-def fetch_command(release: str, install: bool) -> int:
-    """Fetch the newest sources of a release, for later builds."""
+def fetch_command(names: tuple[str, ...], release: str, install: bool) -> int:
+    """Fetch Debian's own kernels, such as debian:6.12; without a name, sources for builds.
+
+    A kernel is the newest cloud kernel of its release, verified by the archive's signatures, and
+    becomes the target of that name. Sources are the newest of --release.
+    """
+    if names:
+        releases = [_stock_release(name) for name in names]
+        for image in fetch_stock(releases, install, _teller("kernels")):
+            click.echo(f"{_target(image)}: Linux {image.manifest.release}: {image.kernel}")
+        return exit_codes.CONFORMANT
     tree = fetch(Wanted(release=release, install=install), _teller("sources"))
     click.echo(f"{tree.source}: {tree.folder}")
     return exit_codes.CONFORMANT
@@ -114,6 +141,27 @@ def _flavour(name: str) -> Flavour:
         raise InputError(
             f"there is no kernel {name!r}; there are: {', '.join(CATALOGUE)}"
         ) from None
+
+
+def _stock_release(name: str) -> str:
+    release = stock_release(name)
+    if release is None:
+        raise InputError(f"{name!r} is no kernel of Debian's: debian:6.12 is one")
+    return release
+
+
+def _target(image: Image) -> str:
+    return f"debian:{image.manifest.flavour.removeprefix(STOCK)}"
+
+
+def _stock_state(release: str) -> str:
+    try:
+        image = find_stock(release)
+    except TargetError as error:
+        return f"damaged: {error}"
+    manifest = image.manifest
+    size = f"{image.kernel.stat().st_size / 1e6:.1f} MB"
+    return f"Linux {manifest.release}, {size}, {manifest.source}, {image.folder.name}"
 
 
 def _teller(name: str) -> Callable[[str], None]:

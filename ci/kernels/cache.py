@@ -55,8 +55,9 @@ def cached(folder: Path) -> Image | None:
         return None
 
 
-def publish(folder: Path, image: Path, config: Path, manifest: Manifest) -> Image:
-    """Put a build into its folder and make it the current one of its flavour.
+def publish(folder: Path, image: Path, config: Path | None, manifest: Manifest) -> Image:
+    """Put a build into its folder and make it the current one of its flavour. config: None if
+    what it was built with is not known.
 
     Raises KernelError; then nothing is published, and what was current still is.
     """
@@ -67,7 +68,8 @@ def publish(folder: Path, image: Path, config: Path, manifest: Manifest) -> Imag
             ready.mkdir(mode=0o755)
             shutil.copyfile(image, ready / IMAGE_FILE)
             (ready / IMAGE_FILE).chmod(0o755)
-            shutil.copyfile(config, ready / CONFIG_FILE)
+            if config is not None:
+                shutil.copyfile(config, ready / CONFIG_FILE)
             data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
             (ready / MANIFEST_FILE).write_bytes(data + b"\n")
             if folder.exists():

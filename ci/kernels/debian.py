@@ -3,6 +3,7 @@ without touching what apt knows of this machine."""
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -137,6 +138,18 @@ def _text(path: Path) -> str:
         raise KernelError(f"cannot read {path}: {error.strerror}") from error
 
 
+def _by_version(one: Package, other: Package) -> int:
+    """Debian's order of versions, which is nobody else's: below 0 if the first is older."""
+    if one.version == other.version:
+        return 0
+    question = 'dpkg --compare-versions "$0" lt "$1"; echo $?'
+    what = f"compare {one.words} with {other.words}"
+    said = run(["sh", "-c", question, one.version, other.version], what, 60).strip()
+    if said not in ("0", "1"):
+        raise KernelError(f"cannot {what}: dpkg ended with {said}")
+    return -1 if said == "0" else 1
+
+
 class AptRoom:
     """apt with lists, cache and sources of its own in a folder. It installs nothing."""
 
@@ -144,6 +157,7 @@ class AptRoom:
         self.folder = folder
         self.archives = archives
         self._config = folder / "apt.conf"
+        self._read: tuple[str, Archive] | None = None  # what its lists are of
 
     def find(self, name: str, suites: Sequence[str], say: Callable[[str], None]) -> Package:
         """The package in the first suite that has it. Raises KernelError, telling of each
@@ -163,6 +177,24 @@ class AptRoom:
             say(f"no {name} in {suite}")
         raise KernelError(f"no {name} to be had: {'; '.join(reasons)}")
 
+    def newest(self, suite: str, prefix: str, name: re.Pattern[str]) -> Package | None:
+        """Of the packages whose names match, the newest in a suite; of two that are equally new,
+        the one whose name comes first. None if there is none. Raises KernelError."""
+        reasons = []
+        for archive in self.archives:
+            try:
+                self._update(suite, archive)
+            except KernelError as error:
+                reasons.append(str(error))
+                continue
+            names = [one for one in self._names(prefix) if name.fullmatch(one)]
+            found = [self._shown(one, suite) for one in names]
+            if found:
+                return max(found, key=functools.cmp_to_key(_by_version))
+        if reasons:
+            raise KernelError("; ".join(reasons))
+        return None
+
     def download(self, package: Package, into: Path) -> Path:
         """The .deb, whole and as the signed lists say it is. Raises KernelError."""
         what = f"download {package.words}"
@@ -175,6 +207,10 @@ class AptRoom:
         return files[0]
 
     def _update(self, suite: str, archive: Archive) -> None:
+        """Read the lists of a suite, unless they are what was read last."""
+        if self._read == (suite, archive):
+            return
+        self._read = None
         self._furnish()
         signed = f"Signed-By: {archive.signed_by}\n" if archive.signed_by else ""
         (self.folder / "debian.sources").write_text(
@@ -183,10 +219,12 @@ class AptRoom:
         )
         what = f"read the lists of {suite} at {archive.uri}"
         self._apt(["apt-get", "-q", "update"], what, UPDATE_SECONDS_MAX)
+        self._read = suite, archive
 
     def _candidate(self, name: str, suite: str) -> Package | None:
-        if name not in self._names():
-            return None
+        return self._shown(name, suite) if name in self._sources() else None
+
+    def _shown(self, name: str, suite: str) -> Package:
         said = self._apt(["apt-cache", "show", "--no-all-versions", name], f"look up {name}", 60)
         fields = dict(re.findall(r"^(Version|Size): (\S+)$", said, re.MULTILINE))
         try:
@@ -194,12 +232,14 @@ class AptRoom:
         except (KeyError, ValueError) as error:
             raise KernelError(f"apt-cache knows {name}, but not its version and size") from error
 
-    def _names(self) -> list[str]:
-        said = self._apt(["apt-cache", "pkgnames", "linux-source-"], "list packages", 60)
-        return sorted(name for name in said.split() if _RELEASE.search(name))
+    def _sources(self) -> list[str]:
+        return [name for name in self._names("linux-source-") if _RELEASE.search(name)]
+
+    def _names(self, prefix: str) -> list[str]:
+        return sorted(self._apt(["apt-cache", "pkgnames", prefix], "list packages", 60).split())
 
     def _instead(self) -> str:
-        names = self._names()
+        names = self._sources()
         return f", but {', '.join(names)}" if names else ""
 
     def _furnish(self) -> None:

@@ -21,9 +21,12 @@ class Need(NamedTuple):
     package: str
 
 
-TO_FETCH: Final = (
+TO_UNPACK: Final = (
     Need("apt-get", "apt"),
     Need("dpkg-deb", "dpkg"),
+)
+TO_FETCH: Final = (
+    *TO_UNPACK,
     Need("tar", "tar"),
     Need("xz", "xz-utils"),
 )

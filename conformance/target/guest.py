@@ -1,4 +1,5 @@
-"""Targets that are guests: `uml`, `qemu`, `qemu-debug`, and a kernel of the user's own.
+"""Targets that are guests: `uml`, `qemu`, `qemu-debug`, Debian's kernels (`debian:6.12`), and a
+kernel of the user's own.
 
 What a guest answered for a batch counts only if its kernel had nothing against itself. Otherwise
 the guest is thrown away, and which program it was is found out in new ones (guest_suspects).
@@ -17,7 +18,7 @@ from conformance.target.batches import Batch
 from conformance.target.executor_link import ExecutorLost
 from conformance.target.executor_target import USUAL, ExecutorTarget, Options
 from conformance.target.facts import Probed, parse_facts
-from conformance.target.guest_images import find_image
+from conformance.target.guest_images import find_image, find_stock
 from conformance.target.guest_initramfs import guest_initramfs
 from conformance.target.guest_link import GuestLink, GuestLost
 from conformance.target.guest_machine import Boot, Machine, machine_of, qemu, qemu_plain, uml
@@ -53,6 +54,7 @@ class Kind(NamedTuple):
 
 UML: Final = Kind(uml, limits.UML_PACE, limits.UML_DEADLINE_MS, SWAP, pinned=True)
 QEMU: Final = Kind(qemu_plain, limits.LEAN_PACE, limits.LEAN_DEADLINE_MS, SWAP)
+QEMU_STOCK: Final = Kind(qemu_plain, limits.STOCK_PACE, limits.LEAN_DEADLINE_MS, SWAP)
 QEMU_DEBUG: Final = Kind(qemu, limits.DEBUG_PACE, limits.DEBUG_DEADLINE_MS, SWAP)
 KINDS: Final[dict[str, tuple[str, Kind]]] = {
     "uml": ("uml", UML),
@@ -159,6 +161,11 @@ def open_guest(name: str, options: Options = USUAL, mutant: int | None = None) -
         options = options._replace(append=append)
         name = f"{name}:mutant={mutant}"
     return GuestTarget(name, find_image(flavour).kernel, kind, options)
+
+
+def open_stock(release: str, options: Options = USUAL) -> GuestTarget:
+    """Debian's kernel of a release, such as 6.12. TargetError."""
+    return GuestTarget(f"debian:{release}", find_stock(release).kernel, QEMU_STOCK, options)
 
 
 def open_kernel(path: Path, options: Options = USUAL) -> GuestTarget:

@@ -19,6 +19,7 @@ from conformance.target.target import TargetError
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 FLAVOURS: Final = ("uml", "lean", "debug", "uml-mutants", "debug-mutants")
+STOCK: Final = "debian-"  # and the release: a flavour that is fetched, not built
 FOLDER_VARIABLE: Final = "MADVET_KERNELS"
 MANIFEST_FORMAT: Final = 1
 DIGEST_LENGTH: Final = 12  # of what went into a build, in its folder's name
@@ -159,6 +160,36 @@ def find_image(flavour: str, root: Path = CHECKOUT) -> Image:
     )
 
 
+def stock_flavour(release: str) -> str:
+    """What the cache calls Debian's kernel of a release, such as 6.12."""
+    return f"{STOCK}{release}"
+
+
+def stock_releases() -> list[str]:
+    """The releases of which a kernel of Debian's was fetched, oldest first."""
+    found = kernels_folder().glob(f"current-{STOCK}*")
+    releases = [path.name.removeprefix(f"current-{STOCK}") for path in found]
+    return sorted(releases, key=lambda release: [int(part) for part in release.split(".")])
+
+
+def find_stock(release: str) -> Image:
+    """Debian's kernel of a release, byte for byte as it was fetched.
+
+    Raises TargetError, with the command that fetches it, when there is none or it is damaged.
+    """
+    flavour = stock_flavour(release)
+    image = current_image(flavour)
+    if image is None:
+        raise TargetError(f"no kernel of Debian's {release}: {_build(flavour)}")
+    digest = hashlib.sha256(image.kernel.read_bytes()).hexdigest()[:DIGEST_LENGTH]
+    if image.folder.name != f"{flavour}-{digest}":
+        raise TargetError(
+            f"the kernel in {image.folder} is damaged (its bytes are not those that were "
+            f"fetched); remove that folder and {_build(flavour)}"
+        )
+    return image
+
+
 def _check_owner(folder: Path) -> None:
     """Raises TargetError when another user could have written there."""
     status = folder.stat()
@@ -170,4 +201,6 @@ def _check_owner(folder: Path) -> None:
 
 
 def _build(flavour: str) -> str:
+    if flavour.startswith(STOCK):
+        return f"run `madvet kernels fetch debian:{flavour.removeprefix(STOCK)}`"
     return f"run `madvet kernels build {flavour}`"

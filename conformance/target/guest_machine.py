@@ -122,16 +122,29 @@ def qemu_program() -> str:
 def machine_of(kernel: Path) -> Machine:
     """Which machine a kernel of the user's own is for. Raises TargetError for a file that is
     neither a user mode Linux nor a bzImage."""
-    try:
-        with kernel.open("rb") as file:
-            head = file.read(BZIMAGE_MAGIC_AT + len(BZIMAGE_MAGIC))
-    except OSError as error:
-        raise TargetError(f"cannot read the kernel {kernel}: {error.strerror}") from error
+    head = _head(kernel)
     if head.startswith(ELF_MAGIC):
         return uml
-    if head[BZIMAGE_MAGIC_AT:] == BZIMAGE_MAGIC:
+    if _is_bzimage(head):
         return qemu
     raise TargetError(
         f"{kernel} is no kernel that can be booted here: neither an ELF executable of user mode "
         "Linux nor a bzImage"
     )
+
+
+def is_bzimage(kernel: Path) -> bool:
+    """Is it a kernel that QEMU boots? Raises TargetError if it cannot be read."""
+    return _is_bzimage(_head(kernel))
+
+
+def _is_bzimage(head: bytes) -> bool:
+    return head[BZIMAGE_MAGIC_AT:] == BZIMAGE_MAGIC
+
+
+def _head(kernel: Path) -> bytes:
+    try:
+        with kernel.open("rb") as file:
+            return file.read(BZIMAGE_MAGIC_AT + len(BZIMAGE_MAGIC))
+    except OSError as error:
+        raise TargetError(f"cannot read the kernel {kernel}: {error.strerror}") from error

@@ -71,6 +71,7 @@ class Pace(NamedTuple):
 # given twenty times that, and forty times the 0.25 s between signs of life.
 UML_PACE: Final = Pace(boot=20.0, start=20.0, facts=60.0, silence=10.0)
 LEAN_PACE: Final = Pace(boot=40.0, start=20.0, facts=60.0, silence=15.0)
+STOCK_PACE: Final = Pace(boot=120.0, start=40.0, facts=120.0, silence=20.0)  # boots took 3 to 6 s
 DEBUG_PACE: Final = Pace(boot=160.0, start=60.0, facts=240.0, silence=40.0)
 # The program that takes 2.5 s on a host (see PROGRAM_DEADLINE_MS) needs secretmem, which uml does
 # not have; under emulation it takes ten times as long, with sanitizers on top fifty times.

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Final
 
 from conformance.target.executor_target import USUAL, Options
-from conformance.target.guest import KINDS, open_guest, open_kernel
+from conformance.target.guest import KINDS, open_guest, open_kernel, open_stock
 from conformance.target.host import open_host
 from conformance.target.shim import check_mutant, open_shim
 from conformance.target.target import Target, TargetNameError
 
 TARGETS: Final[dict[str, Callable[[Options], Target]]] = {"host": open_host, "shim": open_shim}
 FORMS: Final = (
-    *TARGETS, "shim:mutant=N", *KINDS, "uml:mutant=N", "qemu-debug:mutant=N", "kernel:FILE",
+    *TARGETS, "shim:mutant=N", *KINDS, "uml:mutant=N", "qemu-debug:mutant=N", "debian:REL",
+    "kernel:FILE",
 )  # fmt: skip
 _MUTANT: Final = re.compile(r"(shim|uml|qemu-debug):mutant=(0|[1-9][0-9]{0,3})")
 NO_SHIM_MUTANT: Final = "shim:mutant=0"  # a guest's 0 is the kernel that has faults, with none
 _KERNEL: Final = "kernel:"
+_STOCK: Final = re.compile(r"debian:([1-9][0-9]*\.[0-9]+)")
 
 
 def opener(name: str) -> Callable[[Options], Target]:
@@ -36,6 +38,9 @@ def opener(name: str) -> Callable[[Options], Target]:
         return lambda options: open_shim(options, number)
     if name in KINDS:
         return lambda options: open_guest(name, options)
+    release = stock_release(name)
+    if release is not None:
+        return lambda options: open_stock(release, options)
     if name.startswith(_KERNEL):
         path = Path(name.removeprefix(_KERNEL))
         return lambda options: open_kernel(path, options)
@@ -45,6 +50,12 @@ def opener(name: str) -> Callable[[Options], Target]:
         raise TargetNameError(
             f"there is no target {name!r}; targets are: {', '.join(FORMS)}"
         ) from None
+
+
+def stock_release(name: str) -> str | None:
+    """The release in the name of a target that is a kernel of Debian's; None for another name."""
+    stock = _STOCK.fullmatch(name)
+    return stock[1] if stock else None
 
 
 def is_guest(name: str) -> bool:
