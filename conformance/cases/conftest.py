@@ -43,12 +43,15 @@ _PARTS: Final = ("per_range", "stats", "array", "ctl")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """--target and --requirement."""
     parser.addoption("--target", default="host,shim", help="targets, with commas between them")
-    parser.addoption("--requirement", default="", help="only requirements that contain this")
+    parser.addoption(
+        "--requirement", default="", help="only cases of requirements that contain this, no sweeps"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Known here too, for runs from elsewhere than the checkout."""
-    config.addinivalue_line("markers", "requirement(id): the rule that a case proves")
+    config.addinivalue_line("markers", "requirement(id, ...): the rules that a case proves")
+    config.addinivalue_line("markers", "sweep(chapter): what a case runs of conformance.sweep")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -59,22 +62,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what --requirement asks for. A case without a mark that exists is an error."""
+    """Keep what --requirement asks for. A case without a mark that exists is an error; which
+    rules a sweep meets, only its run tells."""
     wanted = str(config.getoption("--requirement"))
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
-        ident = _requirement(item)
-        if ident not in load():
-            raise pytest.UsageError(f"{item.nodeid}: no requirement is called {ident!r}")
-        (kept if wanted in ident else dropped).append(item)
+        idents = requirements_of(item)
+        for ident in idents:
+            if ident not in load():
+                raise pytest.UsageError(f"{item.nodeid}: no requirement is called {ident!r}")
+        if not idents and item.get_closest_marker("sweep") is None:
+            raise pytest.UsageError(f"{item.nodeid}: it is marked with no requirement")
+        keep = not wanted or any(wanted in ident for ident in idents)
+        (kept if keep else dropped).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=dropped)
 
 
-def _requirement(item: pytest.Item) -> str:
+def requirements_of(item: pytest.Item) -> tuple[str, ...]:
+    """The ids that a case is marked with."""
     mark = item.get_closest_marker("requirement")
-    return str(mark.args[0]) if mark is not None and mark.args else ""
+    return tuple(map(str, mark.args)) if mark is not None else ()
 
 
 class Seen(NamedTuple):
@@ -197,13 +206,16 @@ def _checked(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]
     kernel = Kernel(target)
     yield kernel
     assert kernel.seen, "the case ran no program"
-    ident = _requirement(request.node)
-    if load()[ident].held_by or ident in TOLD_BY_COMPARISON:
-        return
+    decided = [
+        ident
+        for ident in requirements_of(request.node)
+        if not load()[ident].held_by and ident not in TOLD_BY_COMPARISON
+    ]
     cite.HITS.clear()
     for seen in kernel.seen:
         predict(seen.program, target.facts, outside=seen.outcome.outside, observe=int(LOOK))
-    assert ident in cite.HITS, f"met were: {', '.join(sorted(cite.HITS))}"
+    missed = [ident for ident in decided if ident not in cite.HITS]
+    assert not missed, f"{missed} not met; met were: {', '.join(sorted(cite.HITS))}"
 
 
 @pytest.fixture
