@@ -31,9 +31,11 @@ GROUPS: Final = {
 # Not worth the minutes: text for people, and what is not called for every program.
 COLD: Final = frozenset(
     {
+        "conformance/oracle/expected_change.py",
         "conformance/oracle/explain.py",
         "conformance/oracle/identity.py",
         "conformance/oracle/ledger.py",
+        "conformance/oracle/ledger_values.py",
         "conformance/program/step_words.py",
         "conformance/program/text.py",
         "conformance/program/text_places.py",

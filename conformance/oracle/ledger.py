@@ -13,11 +13,12 @@
 identity: patterns (*, ?) of identities. On which kernels: since and until (releases, both
 included, compared as far as they are written), or facts = { name = value }, all of which must
 hold. An entry that names neither is an error: nothing is known of every kernel for ever.
+
+[[change]] is what kernels do otherwise from some release on, on purpose: see expected_change.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,21 +26,26 @@ from typing import Final
 
 import msgspec
 
-from conformance.oracle.identity import PARTS, identify
+from conformance.oracle.expected_change import Change, FactValue, read_change
+from conformance.oracle.identity import identify
+from conformance.oracle.ledger_values import (
+    at_least,
+    at_most,
+    read_file,
+    read_id,
+    read_patterns,
+    read_release,
+    read_words,
+)
 from conformance.oracle.verdict import Verdict
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.program import Program
 from conformance.program.text_table import PlaceError, Table, line_of
 
 FORMAT: Final = 1
-ENTRIES_MAX: Final = 1000  # of one file
-PATTERNS_MAX: Final = 32  # of one entry
+ENTRIES_MAX: Final = 1000  # of one kind, in one file
 FACTS: Final = frozenset(KernelFacts.__struct_fields__) - {"release"}
 FOLDER: Final = Path(__file__).parents[2] / "corpus" / "ledger"
-_ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_RELEASE: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,2}")
-
-FactValue = bool | int | str
 
 
 class LedgerError(Exception):
@@ -62,15 +68,10 @@ class Entry(msgspec.Struct, frozen=True):
 
     def applies(self, facts: KernelFacts) -> bool:
         """Is it known of this kernel?"""
-        release = _numbers(facts.release)
-        if self.since:
-            since = _numbers(self.since)
-            if release[: len(since)] < since:
-                return False
-        if self.until:
-            until = _numbers(self.until)
-            if release[: len(until)] > until:
-                return False
+        if self.since and not at_least(facts.release, self.since):
+            return False
+        if self.until and not at_most(facts.release, self.until):
+            return False
         return all(getattr(facts, name) == value for name, value in self.facts.items())
 
     def names(self, identity: str) -> bool:
@@ -79,10 +80,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """All entries; their ids differ."""
+    """All entries and changes; their ids differ."""
 
-    def __init__(self, entries: tuple[Entry, ...] = ()) -> None:
+    def __init__(self, entries: tuple[Entry, ...] = (), changes: tuple[Change, ...] = ()) -> None:
         self.entries = entries
+        self.changes = changes
 
     def match(self, program: Program, verdict: Verdict, facts: KernelFacts) -> Entry | None:
         """The entry that knows what a bad verdict found on this kernel, or None."""
@@ -93,29 +95,45 @@ class Ledger:
         return next((entry for entry in candidates if entry.names(identity)), None)
 
 
+class Pages(msgspec.Struct, frozen=True):
+    """What one file of the ledger holds."""
+
+    known: tuple[Entry, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
 def load_ledger(folder: Path = FOLDER) -> Ledger:
     """Every *.toml of a folder, in order of name. Raises LedgerError."""
     entries: list[Entry] = []
+    changes: list[Change] = []
     places: dict[str, str] = {}
     try:
         paths = sorted(folder.glob("*.toml"))
         if not paths and not folder.is_dir():
             raise LedgerError(f"{folder}: no such folder; the ledger lies in corpus/ledger")
         for path in paths:
-            for entry in parse_ledger(path.read_bytes(), str(path)):
-                if entry.id in places:
+            pages = parse_pages(path.read_bytes(), str(path))
+            entries += pages.known
+            changes += pages.changes
+            names = [entry.id for entry in pages.known] + [change.id for change in pages.changes]
+            for ident in names:
+                if ident in places:
                     raise LedgerError(
-                        f"{path}: the id {entry.id} is taken by {places[entry.id]}; ids are unique"
+                        f"{path}: the id {ident} is taken by {places[ident]}; ids are unique"
                     )
-                places[entry.id] = str(path)
-                entries.append(entry)
+                places[ident] = str(path)
     except OSError as error:
         raise LedgerError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    return Ledger(tuple(entries))
+    return Ledger(tuple(entries), tuple(changes))
 
 
 def parse_ledger(data: bytes, name: str) -> list[Entry]:
-    """The entries of one file. Raises LedgerError for anything else than a ledger."""
+    """The known divergences of one file. Raises LedgerError for anything else than a ledger."""
+    return list(parse_pages(data, name).known)
+
+
+def parse_pages(data: bytes, name: str) -> Pages:
+    """All that one file holds. Raises LedgerError for anything else than a ledger."""
     try:
         text = data.decode("utf-8")
         top = Table(tomllib.loads(text), "", ("", 0))
@@ -126,54 +144,33 @@ def parse_ledger(data: bytes, name: str) -> list[Entry]:
     try:
         if top.integer("format", 0, 1 << 31) != FORMAT:
             raise top.fail("format", f"this version of madvet reads only format = {FORMAT}")
-        entries = [
-            _entry(Table(value, f"known {i + 1}", ("known", i)), name)
-            for i, value in enumerate(top.items("known", ENTRIES_MAX))
-        ]
+        known = [_entry(table, name) for table in _tables(top, "known")]
+        changes = [read_change(table, name) for table in _tables(top, "change")]
         top.end()
     except PlaceError as error:
         line = line_of(text, error.header, error.key)
         raise LedgerError(f"{name}:{line}: {error}" if line else f"{name}: {error}") from None
-    return entries
+    return Pages(tuple(known), tuple(changes))
+
+
+def _tables(top: Table, key: str) -> list[Table]:
+    values = top.items(key, ENTRIES_MAX)
+    return [Table(value, f"{key} {i + 1}", (key, i)) for i, value in enumerate(values)]
 
 
 def _entry(table: Table, name: str) -> Entry:
-    ident = table.string("id")
-    if not _ID.fullmatch(ident):
-        raise table.fail("id", f'is "{ident}", allowed: words of a-z and 0-9 joined by "-"')
-    texts = {key: table.string(key) for key in ("reason", "reference")}
-    for key, text in texts.items():
-        if not text.strip():
-            raise table.fail(key, "is empty; a known divergence says why and where to read it")
-    patterns = table.strings("identity", PATTERNS_MAX)
-    if not patterns:
-        raise table.fail("identity", "must hold at least one pattern")
-    for pattern in patterns:
-        if pattern.count("/") != PARTS - 1:
-            raise table.fail(
-                "identity",
-                f'"{pattern}" must have {PARTS} parts: surface/advice/kinds/rule/difference',
-            )
-    bounds = {key: _release(table, key) for key in ("since", "until")}
-    since, until = _numbers(bounds["since"]), _numbers(bounds["until"])
-    if since and until and since[: len(until)] > until:
-        raise table.fail("until", f"{bounds['until']} is before since = {bounds['since']}")
+    ident = read_id(table)
+    reason, reference = read_words(table, ("reason", "reference"))
+    patterns = read_patterns(table)
+    since, until = read_release(table, "since"), read_release(table, "until")
+    if since and until and not at_most(since, until):
+        raise table.fail("until", f"{until} is before since = {since}")
     facts = _facts(table)
     if not (since or until or facts):
         raise table.fail("since", "is missing: give since, until or facts; no kernel is for ever")
-    reproducer = table.string("reproducer", "")
+    reproducer = read_file(table, "reproducer", "")
     table.end()
-    return Entry(
-        ident, texts["reason"], texts["reference"], tuple(patterns), bounds["since"],
-        bounds["until"], facts, reproducer, name,
-    )  # fmt: skip
-
-
-def _release(table: Table, key: str) -> str:
-    text = table.string(key, "")
-    if text and not _RELEASE.fullmatch(text):
-        raise table.fail(key, f'is "{text}", allowed: a release such as "6.18" or "6.12.55"')
-    return text
+    return Entry(ident, reason, reference, patterns, since, until, facts, reproducer, name)
 
 
 def _facts(table: Table) -> dict[str, FactValue]:
@@ -190,9 +187,3 @@ def _facts(table: Table) -> dict[str, FactValue]:
         if type(wanted).__name__ != kind:
             raise table.fail("facts", f"{name} is a {kind}, not a {type(wanted).__name__}")
     return dict(value)
-
-
-def _numbers(release: str) -> tuple[int, ...]:
-    """(6, 18, 44) of "6.18.44-generic"; () of ""."""
-    match = re.match(r"[0-9]+(\.[0-9]+)*", release)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()

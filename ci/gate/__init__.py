@@ -1,0 +1,1 @@
+"""What changed between two kernels, whether that was expected, and where it came in."""
