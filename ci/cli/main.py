@@ -33,6 +33,9 @@ COMMANDS: Final[dict[str, Command]] = {
     "show": Command("ci.cli.show", "Draw a program: layout, calls, gaps, flags, page states."),
     "conform": Command("ci.cli.conform", "Run the hand-written cases of the specification."),
     "shrink": Command("ci.cli.shrink", "Make a program that diverges small.", native=True),
+    "gate": Command(
+        "ci.cli.gate", "Say what changed between two kernels, and was it expected.", native=True
+    ),
     "mutants": Command("ci.cli.mutants", "Plant faults and see whether each is found."),
     "kernels": Command("ci.cli.kernels", "Build and list the kernels that guests boot."),
     "doctor": Command("ci.cli.doctor", "Say what this machine has, lacks, and how to get it."),
