@@ -15,6 +15,7 @@ import pytest
 
 from conformance.abi import control_v1 as v1
 from conformance.abi.codec import unpack_struct
+from conformance.cases.evidence import EVIDENCE, Evidence, Run
 from conformance.model.predict import predict
 from conformance.program.call import HEIRS, ForkExec, MadviseRanges, ProcessMadvise, Step
 from conformance.program.control_memory import pokes_of
@@ -168,6 +169,7 @@ class Kernel:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.seen: list[Seen] = []
+        self.evidence = Evidence(target.name, target.facts)
 
     def run(
         self,
@@ -182,6 +184,7 @@ class Kernel:
         guest = is_guest(self.target.name)
         assert not (problems := validate(program, guest)), problems
         (outcome,) = self.target.run_batch([program], LOOK)
+        self.evidence.runs.append(Run(program, LOOK, outcome))
         assert outcome.status is Status.DONE, (outcome.status, outcome.signal, outcome.reason)
         results = outcome.results[len(program.setup()) :]
         self.seen.append(Seen(program, outcome, results))
@@ -204,6 +207,7 @@ def _checked(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]
     """A target for a case. After the case: was the rule that it is marked with met? One that
     is held by other means than a branch of the model is met nowhere."""
     kernel = Kernel(target)
+    request.node.stash[EVIDENCE] = kernel.evidence
     yield kernel
     assert kernel.seen, "the case ran no program"
     decided = [
@@ -213,7 +217,10 @@ def _checked(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]
     ]
     cite.HITS.clear()
     for seen in kernel.seen:
-        predict(seen.program, target.facts, outside=seen.outcome.outside, observe=int(LOOK))
+        prediction = predict(
+            seen.program, target.facts, outside=seen.outcome.outside, observe=int(LOOK)
+        )
+        kernel.evidence.unspecified += len(prediction.unspecified)
     missed = [ident for ident in decided if ident not in cite.HITS]
     assert not missed, f"{missed} not met; met were: {', '.join(sorted(cite.HITS))}"
 

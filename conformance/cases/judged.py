@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from conformance.cases.evidence import Run, Swept
 from conformance.model.predict import predict
 from conformance.oracle.judge import judge
 from conformance.oracle.ledger import Ledger
@@ -18,6 +19,7 @@ from conformance.target.target import Target
 
 # Every readable page of the final state is read: what a call should have left alone shows.
 SWEEP_LOOK: Final = Observe.READ_ALL
+KNOWN: Final = "known"  # the ledger explains it
 AGAIN: Final = 3  # runs alone of what is bad: does it show each time?
 
 
@@ -40,6 +42,7 @@ class Judged:
 
     bad: a paragraph for each that is not conformant, with its id. skipped: reasons, counted.
     known: ids of ledger entries, counted. met: every requirement that the model applied.
+    swept: each program with what it did.
     """
 
     def __init__(self) -> None:
@@ -49,6 +52,13 @@ class Judged:
         self.skipped: Counter[str] = Counter()
         self.known: Counter[str] = Counter()
         self.met: set[str] = set()
+        self.swept: list[Swept] = []
+
+    @property
+    def bad_runs(self) -> list[Run]:
+        """The programs of what is bad."""
+        good = (VerdictKind.CONFORMANT.value, VerdictKind.SKIPPED.value, KNOWN)
+        return [swept.run for swept in self.swept if swept.word not in good]
 
     @property
     def ran(self) -> int:
@@ -64,16 +74,17 @@ def judge_programs(target: Target, items: Sequence[Named], ledger: Ledger) -> Ju
         verdict = _verdict(target, item.program, outcome, out)
         out.programs += 1
         out.unspecified += verdict.unspecified
+        entry = ledger.match(item.program, verdict, target.facts) if verdict.bad else None
+        word = KNOWN if entry is not None else verdict.kind.value
+        out.swept.append(Swept(item.id, Run(item.program, SWEEP_LOOK, outcome), word))
         if verdict.kind is VerdictKind.CONFORMANT:
             continue
         if verdict.kind is VerdictKind.SKIPPED:
             out.skipped[verdict.reason] += 1
-            continue
-        entry = ledger.match(item.program, verdict, target.facts) if verdict.bad else None
-        if entry is not None:
+        elif entry is not None:
             out.known[entry.id] += 1
-            continue
-        out.bad.append(f"{item.id}: {_told(verdict)}{_again(target, item.program)}")
+        else:
+            out.bad.append(f"{item.id}: {_told(verdict)}{_again(target, item.program)}")
     return out
 
 

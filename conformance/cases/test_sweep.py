@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 
+from conformance.cases.evidence import EVIDENCE, Evidence
 from conformance.cases.judged import judge_programs
 from conformance.oracle.ledger import Ledger, load_ledger
 from conformance.program.call import MadviseRanges
@@ -49,7 +50,10 @@ def judged(target: Target, request: pytest.FixtureRequest, items: tuple[Cell | S
         safe = [item for item in safe if not isinstance(item.program.steps[0], MadviseRanges)]
         if not safe:
             pytest.skip(f"{target.name} has no madvise_ranges()")
+    evidence = request.node.stash[EVIDENCE] = Evidence(target.name, target.facts)
     found = judge_programs(target, safe, ledger())
+    evidence.swept, evidence.runs = found.swept, found.bad_runs
+    evidence.unspecified, evidence.known = found.unspecified, tuple(sorted(found.known))
     request.node.add_marker(pytest.mark.requirement(*sorted(found.met)))
     if found.bad:
         pytest.fail("\n".join([f"{len(found.bad)} of {len(safe)} are bad", *found.bad]), False)
