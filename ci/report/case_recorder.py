@@ -19,6 +19,7 @@ from ci.report.journal import FORMAT, Begin, Done, End, Facts, Journal, Note, Pl
 from ci.report.observed import observed
 from ci.report.result_tree import CaseResult, Cell, Shown, State
 from conformance.cases.evidence import EVIDENCE, Evidence, Run, Swept
+from conformance.oracle.verdict import VerdictKind
 from conformance.program.text import dumps
 
 OPTION: Final = "--madvet-journal"
@@ -107,6 +108,9 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def _cell(swept: Swept) -> Cell:
+    """One program of a sweep; of what was not judged, nothing was observed."""
+    if swept.word == VerdictKind.SKIPPED.value:
+        return Cell(swept.id, swept.word)
     return Cell(swept.id, swept.word, observed(swept.run.program, swept.run.outcome))
 
 
