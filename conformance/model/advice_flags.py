@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from conformance.abi import vm_flags as f
 from conformance.abi.errnos import EAGAIN, EINVAL, ENOMEM
 from conformance.model.address_space import AddressSpace, Vma
 from conformance.model.split_merge import modify
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 NORMAL, RANDOM, SEQUENTIAL = 0, 1, 2
 DONTFORK, DOFORK = 10, 11
@@ -14,6 +16,22 @@ MERGEABLE, UNMERGEABLE = 12, 13
 HUGEPAGE, NOHUGEPAGE = 14, 15
 DONTDUMP, DODUMP = 16, 17
 WIPEONFORK, KEEPONFORK = 18, 19
+# What each sets and clears.
+FLAG_RULES: Final[dict[int, str]] = {
+    NORMAL: "madvise-normal-flags",
+    RANDOM: "madvise-random-flags",
+    SEQUENTIAL: "madvise-sequential-flags",
+    DONTFORK: "madvise-dontfork-flags",
+    DOFORK: "madvise-dofork-flags",
+    MERGEABLE: "madvise-mergeable-flags",
+    UNMERGEABLE: "madvise-unmergeable-flags",
+    HUGEPAGE: "madvise-hugepage-flags",
+    NOHUGEPAGE: "madvise-nohugepage-flags",
+    DONTDUMP: "madvise-dontdump-flags",
+    DODUMP: "madvise-dodump-flags",
+    WIPEONFORK: "madvise-wipeonfork-flags",
+    KEEPONFORK: "madvise-keeponfork-flags",
+}
 
 
 def new_flags(space: AddressSpace, vma: Vma, advice: int) -> int:
@@ -72,7 +90,10 @@ def apply_flags(space: AddressSpace, vma: Vma, start: int, end: int, advice: int
     if flags < 0:
         return -flags
     if flags == vma.flags:
+        met("madvise-flags-unchanged")
         return 0
+    met("madvise-flags")
+    met(FLAG_RULES[advice])
     error = modify(space, vma, start, end, flags)
     if error == ENOMEM:
         cite("madvise-enomem-as-eagain")

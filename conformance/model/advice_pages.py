@@ -18,7 +18,7 @@ from conformance.model.address_space import (
 from conformance.model.huge_pages import HUGE_PAGES
 from conformance.model.page_state import zap
 from conformance.model.split_merge import prepare_anon_vma
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 WILLNEED, DONTNEED, FREE, REMOVE = 3, 4, 8, 9
 COLD, PAGEOUT = 20, 21
@@ -29,18 +29,30 @@ GUARD_INSTALL, GUARD_REMOVE = 102, 103
 def dontneed_free(space: AddressSpace, vma: Vma, start: int, end: int, advice: int) -> int:
     """madvise_dontneed_free()."""
     if vma.flags & f.HT:
-        if advice == FREE or start % HUGE_PAGES:
+        if advice == FREE:
+            cite("madvise-free-hugetlb")
+            return EINVAL
+        if start % HUGE_PAGES:
             cite("madvise-hugetlb-aligned")
             return EINVAL
+        if end % HUGE_PAGES:
+            met("madvise-hugetlb-rounded")
+        met("madvise-hugetlb-dontneed")
         end -= end % HUGE_PAGES
         zap(space, start, end)
         return 0
-    forbidden = f.PF if advice == DONTNEED_LOCKED else f.PF | f.LO
-    if vma.flags & forbidden:
+    if vma.flags & f.PF:
+        cite("madvise-dontneed-locked")
+        met("madvise-dontneed-pfn")
+        return EINVAL
+    if advice != DONTNEED_LOCKED and vma.flags & f.LO:
         cite("madvise-dontneed-locked")
         return EINVAL
     if advice != FREE:
         cite("madvise-dontneed-content")
+        if vma.flags & f.LO:
+            met("madvise-dontneed-locked-discards")
+        met(_discarded(vma))
         zap(space, start, end)
         return 0
     if not vma.anonymous:
@@ -51,23 +63,42 @@ def dontneed_free(space: AddressSpace, vma: Vma, start: int, end: int, advice: i
         if space.pte[index] == PTE_POISON:
             space.clear_page(index)
         elif space.copy_of[index] != NO_COPY and space.pte[index] in (PTE_PRESENT, PTE_MAYBE):
+            if space.pte[index] == PTE_MAYBE:
+                met("madvise-free-swapped")
             space.lazy[index] = True  # what was swapped out is gone at once
     return 0
+
+
+def _discarded(vma: Vma) -> str:
+    """The rule of what a page shows that DONTNEED took away."""
+    if vma.flags & f.SH:
+        return "madvise-dontneed-shared"
+    return "madvise-dontneed-zero" if vma.anonymous else "madvise-dontneed-private-file"
 
 
 def cold(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     """madvise_cold(): pages keep content and place."""
     if vma.flags & (f.LO | f.PF | f.HT):
-        cite("madvise-cold-locked")
-        return EINVAL
+        return _not_on_lists(vma)
+    met("madvise-cold-kept")
     return 0
+
+
+def _not_on_lists(vma: Vma) -> int:
+    """can_madv_lru_vma() is not."""
+    cite("madvise-cold-locked")
+    if vma.flags & f.PF:
+        met("madvise-cold-pfn")
+    elif vma.flags & f.HT:
+        met("madvise-cold-hugetlb")
+    return EINVAL
 
 
 def pageout(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     """madvise_pageout(): pages that can be read back may leave the page table."""
     if vma.flags & (f.LO | f.PF | f.HT):
-        cite("madvise-cold-locked")
-        return EINVAL
+        return _not_on_lists(vma)
+    met("madvise-pageout-kept")
     for index in space.arena_span(start, end):
         if space.pte[index] != PTE_PRESENT:
             continue
@@ -87,6 +118,7 @@ def willneed(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     if vma.file is None and not space.facts.config_swap:
         cite("madvise-willneed-noswap")
         return EBADF
+    met("madvise-willneed-kept")
     return 0
 
 
@@ -100,14 +132,18 @@ def remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
         return EINVAL
     if not (vma.flags & f.SH and vma.flags & f.MW):
         cite("madvise-remove-shared")
+        if vma.flags & f.MS:  # shared, of a file opened read-only
+            met("madvise-remove-maywrite")
         return EACCES
     file = vma.file
     if vma.secret:
+        cite("madvise-remove-unsupported")
         return EOPNOTSUPP
     if file.sealed:
         cite("madvise-remove-sealed")
         return 1
     if file.punch:
+        cite("madvise-remove-unsupported")
         return file.punch
     cite("madvise-remove-content")
     first, last = vma.file_page(start), vma.file_page(end)
@@ -128,12 +164,18 @@ def _drop_file_pages(space: AddressSpace, file: File, first: int, last: int) -> 
         if vma.file is not file:
             continue
         low, high = first, last
+        if not vma.flags & f.SH:
+            met("madvise-remove-aliases")
         if vma.flags & f.HT:
             low, high = -(-first // HUGE_PAGES) * HUGE_PAGES, last // HUGE_PAGES * HUGE_PAGES
         start = max(vma.start, vma.start + low - vma.pgoff)
         end = min(vma.end, vma.start + high - vma.pgoff)
         for index in space.arena_span(start, end):
-            if space.pte[index] != PTE_GUARD and space.copy_of[index] == NO_COPY:
+            if space.pte[index] == PTE_GUARD:
+                met("madvise-remove-guards")
+            elif space.copy_of[index] != NO_COPY:
+                met("madvise-remove-private-copies")
+            else:
                 space.clear_page(index)
 
 
@@ -141,11 +183,16 @@ def guard_install(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     """madvise_guard_install(): pages go, markers come; `gu` stays for good."""
     if vma.flags & (f.SPECIAL | f.HT | f.LO):
         cite("madvise-guard-kind")
+        if not vma.flags & (f.SPECIAL | f.HT):
+            met("madvise-guard-locked")
         return EINVAL
-    if not space.facts.guard_file and not vma.anonymous:
-        return EINVAL
+    if not vma.anonymous:
+        cite("madvise-guard-file")
+        if not space.facts.guard_file:
+            return EINVAL
     cite("madvise-guard-content")
     if space.facts.guard_flag:
+        met("madvise-guard-flag")
         vma.flags |= f.GU
         if vma.anonymous:
             prepare_anon_vma(space, vma)
@@ -164,7 +211,10 @@ def guard_remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     if vma.flags & (f.SPECIAL | f.HT):
         cite("madvise-guard-kind")
         return EINVAL
+    if vma.flags & (f.LO | f.SL):
+        met("madvise-guard-remove-locked")
     for index in space.arena_span(start, end):
         if space.pte[index] == PTE_GUARD:
+            met("madvise-guard-remove")
             space.pte[index] = PTE_NONE
     return 0

@@ -10,7 +10,8 @@ from conformance.model.argument_checks import as_int, check_range
 from conformance.model.memory_failure import POISON, inject_error
 from conformance.model.walk import walk
 from conformance.program.call import Madvise
-from conformance.spec.cite import cite
+from conformance.program.places import PAGE
+from conformance.spec.cite import cite, met
 
 MASK32: Final = (1 << 32) - 1
 
@@ -18,6 +19,8 @@ MASK32: Final = (1 << 32) - 1
 def madvise(space: AddressSpace, call: Madvise) -> int:
     """0 or -errno. Order: advice, alignment, rounding, wrap, zero length."""
     advice = as_int(call.advice)
+    if call.advice >> 32 > 0:
+        met("madvise-advice-int")
     if advice not in space.facts.advices:
         cite("madvise-advice-invalid")
         return -EINVAL
@@ -40,4 +43,8 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> int:
     if advice in POISON:
         return inject_error(space, page_of(start), pages_up(length), advice)
     first = page_of(start)
+    if length % PAGE:
+        met("madvise-length-rounded")
+    if start >= space.facts.task_size:
+        met("madvise-beyond-user")
     return walk(space, first, first + pages_up(length), advice)

@@ -8,6 +8,7 @@ from conformance.abi.errnos import EFAULT, EINTR, EINVAL, ENOMEM, ENOSYS, EOPNOT
 from conformance.model.address_space import Vma, page_of, pages_up
 from conformance.model.advice_flags import new_flags
 from conformance.model.call_madvise import advise
+from conformance.model.call_process_madvise import MAX_RW_COUNT
 from conformance.model.control_input import RangeIn, Request, read_request
 from conformance.model.memory_failure import POISON
 from conformance.model.policy import GAP_ERRNO, Policy
@@ -17,7 +18,7 @@ from conformance.model.walk import apply_part
 from conformance.program.kernel_facts import RangesCall
 from conformance.program.places import PAGE
 from conformance.program.struct_shapes import LP64_SHAPE, Shape
-from conformance.spec.cite import cite, last_cited
+from conformance.spec.cite import cite, last_cited, met
 
 
 def madvise_ranges(process: Process, ctl_at: int, policy: Policy, shape: Shape = LP64_SHAPE) -> int:
@@ -33,6 +34,9 @@ def madvise_ranges(process: Process, ctl_at: int, policy: Policy, shape: Shape =
     if request.bad_range >= 0:
         bad = request.ranges[request.bad_range]
         cite("validation-order")
+        met("bad-range-told")
+        if request.ignore_errors:
+            met("validation-not-ignored")
         stats.fail(EINVAL, bad.start, request.bad_range)
         return -_deliver(process, request, stats, report, EINVAL)
     if request.set_default and process.facts.ranges_call is RangesCall.SHIM:
@@ -43,7 +47,9 @@ def madvise_ranges(process: Process, ctl_at: int, policy: Policy, shape: Shape =
     error = 0
     if request.kind == v1.TYPE_ALL:
         error = run.whole(request.ranges[0].advice)
-        if request.set_default and not error:
+        if request.set_default and error:
+            met("default-on-failure")
+        elif request.set_default:
             _set_default(process, request.ranges[0].advice)
     else:
         for i, entry in enumerate(request.ranges):
@@ -55,6 +61,8 @@ def madvise_ranges(process: Process, ctl_at: int, policy: Policy, shape: Shape =
                 )
             )
             if error:
+                if i + 1 < len(request.ranges):
+                    met("stats-unreached")
                 break
     if policy.gap_is_error and stats.gaps and not error:
         error = GAP_ERRNO
@@ -71,6 +79,7 @@ def _deliver(
     """
     decided = last_cited() if error else "walk-as-madvise"
     if not request.stats_at:
+        met("stats-null")
         cite(decided)
         return error
     fault = False
@@ -79,6 +88,7 @@ def _deliver(
         at = request.per_range_at
         for element in report:
             if not process.memory.write(at, element):
+                met("stats-per-range-fault")
                 fault = True
                 break
             at += len(element)
@@ -95,8 +105,11 @@ def _deliver(
 def _set_default(process: Process, advice: int) -> None:
     """default-future: later mappings start with the advice's flags."""
     cite("default-future")
-    bare = Vma(0, 0, process.space.default_flags, 0, None, True)
+    before = process.space.default_flags
+    bare = Vma(0, 0, before, 0, None, True)
     process.space.default_flags = new_flags(process.space, bare, advice)
+    if before & ~process.space.default_flags:
+        met("default-cleared")
 
 
 class _Run:
@@ -120,17 +133,27 @@ class _Run:
         start = page_of(entry.start)
         end = start + pages_up(entry.length)
         if start == end:
+            met("range-empty")
             self.success = True
             return 0
+        if entry.length > MAX_RW_COUNT:
+            met("range-unclamped")
         if self.request.single_mapping:
             error, where = self._not_single(start, end)
             if error:
                 cite("single-mapping")
+                if error == ENOMEM:
+                    met("single-mapping-unmapped")
                 self.stats.fail(error, where * PAGE, offset)
-                return 0 if self.request.ignore_errors else error
+                if self.request.ignore_errors:
+                    met("single-mapping-ignored")
+                    return 0
+                return error
         error = self._pages(start, end, entry.advice, offset)
         self.success = not error and not self.failed
         self.partial = self.advised > 0 and self.failed > 0
+        if self.partial:
+            met("stats-partial")
         return error
 
     def _not_single(self, start: int, end: int) -> tuple[int, int]:
@@ -158,8 +181,15 @@ class _Run:
             if vma is None or vma.start > page:
                 self.stats.gaps += 1
                 cite("gap-counted")
+                met("stats-gaps")
+                if page == start:
+                    met("gap-at-start")
+                elif vma is None or vma.start >= end:
+                    met("gap-at-end")
                 if self.request.stop_on_gap:
                     cite("gap-stop")
+                    if self.request.ignore_errors:
+                        met("gap-stop-not-ignored")
                     self.stats.fail(ENOMEM, page * PAGE, offset)
                     if self._mapped_after(page, end):
                         self.failed += 1
@@ -196,14 +226,22 @@ class _Run:
         self.stats.fail(error, start * PAGE, offset)
         if self.request.ignore_errors and error not in (EINTR, EFAULT):
             cite("error-ignored")
+            met("stats-skipped")
             self.stats.skipped(end - start)
             return 0
         cite("error-ends")
+        met("stats-ending-part")
+        if self.request.ignore_errors:
+            met("error-fatal")
+        if self.advised:
+            met("error-keeps")
         return error
 
     def whole(self, advice: int) -> int:
         """ALL: every VMA from the lowest up; special ones are skipped."""
         space = self.request.space
+        cite("all-walk")
+        met("all-no-gaps")
         page = 0
         while True:
             index = space.find(page)
@@ -213,6 +251,7 @@ class _Run:
             start, end = max(vma.start, page), vma.end
             if vma.flags & f.SPECIAL or vma.flags & f.HT:
                 cite("all-walk")
+                met("all-special")
                 self.stats.skipped(end - start)
             else:
                 error = self._part(vma, start, end, advice, 0)

@@ -173,6 +173,7 @@ def _check(process: Process, mapping: Mapping, vma: Vma, shared: bool) -> int:
     if kind is _HUGETLB and (mapping.at % 512 or mapping.pages % 512):
         return EINVAL
     if kind is _GROWSDOWN and shared:
+        cite("mmap-growsdown-private")
         return EINVAL
     if kind is _DROPPABLE and not process.facts.has_droppable:
         return EINVAL

@@ -18,11 +18,13 @@ from conformance.spec.cite import cite
 def mprotect(space: AddressSpace, call: Mprotect) -> int:
     """0 or -errno. Source: do_mprotect_pkey(); what came before an error stays changed."""
     if call.start % PAGE:
+        cite("mprotect-arguments")
         return -EINVAL
     if not call.length:
         return 0
     end_address = call.start + pages_up(call.length) * PAGE
     if end_address > MASK64 or end_address <= call.start:
+        cite("mprotect-arguments")
         return -ENOMEM
     page, end = page_of(call.start), page_of(end_address)
     prot = PROT_FLAGS[call.prot.bits]
@@ -160,6 +162,7 @@ def uffd_register(space: AddressSpace, call: UffdRegister) -> int:
             cite("uffd-kind")
             return -EINVAL
         if not vma.flags & f.MW:
+            cite("uffd-may-write")
             return -EPERM
     if not found:
         return -EINVAL

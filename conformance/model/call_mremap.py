@@ -14,7 +14,7 @@ from conformance.model.process import Process
 from conformance.model.split_merge import can_join, merge_new, split
 from conformance.program.call import Mremap
 from conformance.program.places import PAGE
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 UFFD: Final = f.UM | f.UW | f.UI
 
@@ -75,10 +75,13 @@ def _check_vma(
     if not moves and new <= old:
         return 0
     if not old and not vma.flags & (f.SH | f.MS):
+        cite("mremap-duplicate")
         return EINVAL
     if keep and vma.flags & (f.DE | f.PF):
+        cite("mremap-special")
         return EINVAL
     if min(old, new) > vma.end - start and new < old:
+        cite("mremap-beyond-vma")
         return EFAULT
     if new >= old and old > vma.end - start:
         cite("mremap-beyond-vma")
@@ -86,6 +89,7 @@ def _check_vma(
     if new <= old:
         return 0
     if vma.flags & (f.DE | f.PF):
+        cite("mremap-special")
         return EFAULT
     if vma.flags & f.LO and not process.facts.cap_ipc_lock:
         limit = process.facts.memlock_bytes // PAGE
@@ -149,6 +153,7 @@ def _move_range(process: Process, start: int, end: int, target: int, keep: bool)
     while page < end and index < len(space.vmas) and space.vmas[index].start < end:
         vma = space.vmas[index]
         if first and start < vma.start:
+            cite("mremap-unmapped")
             return -EFAULT
         at = max(vma.start, start)
         size = min(end, vma.end) - at
@@ -158,7 +163,10 @@ def _move_range(process: Process, start: int, end: int, target: int, keep: bool)
         many = process.facts.mremap_many and not vma.flags & (f.UM | f.UW | f.UI)
         many = many and (vma.file is None or not vma.file.own_area)
         if not many and (not first or vma.end < end):
+            cite("mremap-beyond-vma")
             return -EFAULT
+        if not first:
+            met("mremap-many")
         if vma.flags & f.HT and (at % HUGE_PAGES or (where + offset) % HUGE_PAGES):
             cite("mremap-hugetlb")
             return -EPERM if vma.flags & f.SL else -EINVAL
@@ -195,6 +203,7 @@ def _move_to(process: Process, start: int, old: int, new: int, target: int, keep
     if vma is None:
         return -EFAULT
     if vma.special and (start != vma.start or start + old != vma.end):
+        cite("mremap-part-of-special")
         return -EINVAL
     cite("mremap-move")
     grows_locked = bool(vma.flags & f.LO) and new > old

@@ -11,8 +11,9 @@ from conformance.model.call_madvise import advise
 from conformance.model.process import Process
 from conformance.model.remote_access import check_remote, resolve
 from conformance.program.call import ProcessMadvise
+from conformance.program.places import PAGE
 from conformance.program.struct_shapes import Shape, shape_of
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 UIO_MAXIOV: Final = 1024
 MAX_RW_COUNT: Final = 0x7FFF_F000  # bytes; INT_MAX rounded down to a page
@@ -33,17 +34,22 @@ def process_madvise(process: Process, call: ProcessMadvise) -> int:
     if isinstance(vec, int):
         return -vec
     space = resolve(process, as_int(call.pidfd))
-    if isinstance(space, int):
-        return -space
     advice = as_int(call.advice)
+    if isinstance(space, int):
+        if advice not in process.facts.advices:
+            met("process-madvise-pidfd-first")
+        return -space
     if advice not in process.facts.advices:
         cite("process-madvise-advice-invalid")
         return -EINVAL
     error = check_remote(process, space, advice)
     if error:
         return -error
-    if not process.facts.self_any_advice and advice not in (3, 20, 21, 25):
-        return -EINVAL
+    if space is process.space and advice not in (3, 20, 21, 25):
+        if not process.facts.self_any_advice:
+            cite("process-madvise-self-any")
+            return -EINVAL
+        met("process-madvise-self-any")
     return _vector(space, vec, advice)
 
 
@@ -72,7 +78,10 @@ def _import(process: Process, at: int, count: int, shape: Shape) -> list[tuple[i
         out.append((start, length))
     total = 0
     for i, (start, length) in enumerate(out):
-        checked = min(length, MAX_RW_COUNT) if count == 1 else length
+        checked = length
+        if count == 1 and length > MAX_RW_COUNT:
+            met("process-madvise-one-clamped")
+            checked = MAX_RW_COUNT
         if not access_ok(process.facts, start, checked):
             cite("process-madvise-access-ok")
             return EFAULT
@@ -88,6 +97,8 @@ def _vector(space: AddressSpace, vec: list[tuple[int, int]], advice: int) -> int
     """vector_madvise(): elements in order until one fails; only whole ones count."""
     left = sum(length for _, length in vec)
     total = left
+    if not left:
+        met("process-madvise-empty")
     error = 0
     first = True
     for start, length in vec:
@@ -96,15 +107,24 @@ def _vector(space: AddressSpace, vec: list[tuple[int, int]], advice: int) -> int
         if length == 0 and not first:
             cite("process-madvise-zero-later")
             continue
+        if not length:
+            met("process-madvise-zero-first")
+        if not first:
+            met("process-madvise-order")
         first = False
         error = check_range(start, length)
         if not error and length:
+            met("process-madvise-as-madvise")
             error = advise(space, start, length, advice)
         if error:
             break
         left -= length
     done = total - left
     if done:
+        if done % PAGE:
+            met("process-madvise-unrounded")
         cite("process-madvise-partial" if error else "process-madvise-bytes")
         return done
+    if error:
+        met("process-madvise-error-first")
     return -error

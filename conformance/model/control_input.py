@@ -16,7 +16,7 @@ from conformance.model.policy import Policy
 from conformance.model.process import Process
 from conformance.model.remote_access import check_remote, resolve
 from conformance.program.struct_shapes import LP64_SHAPE, Shape
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 _UNION: Final = 8  # bytes from the start of the control struct, on both data models
 _SET_DEFAULT: Final = 12
@@ -71,11 +71,14 @@ def read_request(
     raw = memory.read(ctl_at, shape.control_size)
     if raw is None:
         cite("validation-order")
+        met("control-unreadable")
         return EFAULT
     _, kind = unpack("<II", raw[:_UNION])
     behind = _UNION + shape.range_size
     stats_at = int.from_bytes(raw[behind : behind + shape.word], "little")
     pidfd, flags = unpack("<iI", raw[behind + shape.word :])
+    if raw[behind - 1] and (kind or shape is LP64_SHAPE):  # padding, or beyond the arm
+        met("abi-ignored-bytes")
     error = _check_options(kind, flags, raw[_SET_DEFAULT])
     if error:
         return error
@@ -90,11 +93,13 @@ def read_request(
         stats = memory.read(stats_at, shape.stats_size)
         if stats is None:
             cite("validation-order")
+            met("stats-unreadable")
             return EFAULT
         at = shape.pointer_at
         request.per_range_at = int.from_bytes(stats[at : at + shape.word], "little")
         if kind == v1.TYPE_ALL and request.per_range_at:
             cite("option-conflicts")
+            met("all-without-per-range")
             return EINVAL
     if flags & v1.FLAG_IS_REMOTE:
         error = _find_target(process, request, pidfd)
@@ -109,16 +114,25 @@ def _check_options(kind: int, flags: int, set_default: int) -> int:
     """Reserved bits, enum range, set_default byte, contradictions: all EINVAL."""
     if flags & ~v1.FLAGS_KNOWN:
         cite("abi-reserved-zero")
+        if not flags & 0xFF & ~v1.FLAGS_KNOWN:
+            met("abi-reserved-bytes")
         return EINVAL
     if kind > v1.TYPE_ALL or (kind == v1.TYPE_ALL and set_default > 1):
         cite("abi-enum-range")
+        if kind == v1.TYPE_ALL:
+            met("abi-set-default-byte")
         return EINVAL
     if kind == v1.TYPE_ALL:
         if flags & (v1.FLAG_STOP_ON_GAP | v1.FLAG_SINGLE_MAPPING_ONLY):
             cite("option-conflicts")
+            if flags & v1.FLAG_STOP_ON_GAP:
+                met("all-without-stop-on-gap")
+            if flags & v1.FLAG_SINGLE_MAPPING_ONLY:
+                met("all-without-single-mapping")
             return EINVAL
         if set_default and flags & v1.FLAG_IS_REMOTE:
             cite("option-conflicts")
+            met("default-is-local")
             return EINVAL
     return 0
 
@@ -153,10 +167,12 @@ def _read_ranges(process: Process, request: Request, raw: bytes, policy: Policy)
             return EINVAL
         if count == 0:
             cite("multi-count")
+            met("multi-empty")
             return 0
         whole = process.memory.read(at, count * shape.range_size)
         if whole is None:
             cite("validation-order")
+            met("array-unreadable")
             return EFAULT
         array = whole
     for start, length, advice in shape.range_in.iter_unpack(array):
@@ -171,6 +187,7 @@ def _read_ranges(process: Process, request: Request, raw: bytes, policy: Policy)
 def _range_good(process: Process, request: Request, entry: RangeIn) -> bool:
     if entry.advice not in process.facts.advices:
         cite("version-absent")
+        met("advice-absent")
         return False
     if request.space is not process.space and check_remote(process, request.space, entry.advice):
         cite("remote-advices")
@@ -187,6 +204,7 @@ def _whole_advice_good(process: Process, request: Request, advice: int, policy: 
         return False
     if request.space is not process.space and check_remote(process, request.space, advice):
         cite("remote-advices")
+        met("all-remote-advices")
         return False
     if request.set_default and advice not in policy.default_advices:
         cite("default-advices")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conformance.abi import vm_flags as f
 from conformance.model.address_space import AddressSpace, Vma
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 
 def fork(parent: AddressSpace) -> AddressSpace:
@@ -12,12 +12,17 @@ def fork(parent: AddressSpace) -> AddressSpace:
     child = AddressSpace(parent.facts, parent.count)
     child.covered = {page: list(extents) for page, extents in parent.covered.items()}
     child.tables = set(parent.tables)
+    met("fork-effect")
     child.default_flags = parent.default_flags & f.NH  # VM_INIT_DEF_MASK
     for vma in parent.vmas:
         if vma.flags & f.DC:
             cite("fork-dontfork")
             continue
         new = vma.copy(vma.start, vma.end)
+        if vma.flags & (f.LO | f.LF):
+            met("fork-unlocked")
+        if vma.flags & (f.UM | f.UW | f.UI):
+            met("fork-uffd")
         new.flags &= ~(f.LO | f.LF | f.UM | f.UW | f.UI)
         child.vmas.append(new)
         if vma.flags & f.WF:
@@ -25,6 +30,8 @@ def fork(parent: AddressSpace) -> AddressSpace:
             new.anon_vma = 0
             continue
         if needs_copy(vma):
+            if vma.flags & f.GU:
+                met("fork-guards")
             _copy_pages(parent, child, vma)
     return child
 

@@ -11,7 +11,7 @@ from typing import Final
 from conformance.abi import vm_flags as f
 from conformance.model.address_space import AddressSpace
 from conformance.program.call import HEIRS
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 _WORDS: Final = Struct(f"<{len(HEIRS)}Q")
 # Of a private writable anonymous mapping; of a heap too, where data is not executable.
@@ -24,5 +24,7 @@ def heirs(space: AddressSpace) -> bytes:
     cite("default-future")
     own = DATA | space.default_flags
     cite("default-inherit")
+    if space.default_flags & ~f.NH:
+        met("default-not-inherited")
     child = DATA | space.default_flags & f.NH  # VM_INIT_DEF_MASK
     return _WORDS.pack(own | heap, child, child | heap, child, child | heap, child | f.GD)

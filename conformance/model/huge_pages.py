@@ -21,7 +21,7 @@ from conformance.model.address_space import (
 )
 from conformance.model.split_merge import prepare_anon_vma
 from conformance.program.kernel_facts import KernelFacts
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 HUGE_PAGES: Final = 512  # pages of 4 KiB in a huge page of 2 MiB
 UFFD: Final = f.UM | f.UW | f.UI
@@ -95,16 +95,20 @@ def collapse(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     small = first + HUGE_PAGES > vma.end
     if small or vma.flags & (f.SPECIAL | f.HT | f.NH):
         cite("madvise-collapse-small")
+        if vma.flags & (f.SPECIAL | f.HT | f.NH):
+            met("madvise-collapse-kind")
         return EINVAL
     if not vma.anonymous:
         space.unsure = "COLLAPSE of a file with room for a huge page"
         return 0
     if not vma.anon_vma and space.facts.collapse_needs_anon_vma:
         cite("madvise-collapse-small")
+        met("madvise-collapse-untouched")
         return EINVAL
     low, high = -(-start // HUGE_PAGES) * HUGE_PAGES, end // HUGE_PAGES * HUGE_PAGES
     if low >= high:
         cite("madvise-collapse-small")
+        met("madvise-collapse-nothing")
         return EINVAL if low > high and not space.facts.collapse_below_pmd_ok else 0
     if vma.flags & (UFFD | f.DP) or space.peer is not None:
         space.unsure = "COLLAPSE of memory that others look at"
@@ -120,6 +124,7 @@ def _collapse_one(space: AddressSpace, page: int) -> bool:
     """Did the pages of one huge page become one? Those that are missing are zero afterwards."""
     span = space.arena_span(page, page + HUGE_PAGES)
     if _empty(space, span):
+        met("madvise-collapse-empty")
         if page // HUGE_PAGES in space.tables:
             space.unsure = _UNKNOWN_TABLE
         return False

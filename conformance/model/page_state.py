@@ -14,12 +14,13 @@ from conformance.model.address_space import (
     PTE_POISON,
     PTE_PRESENT,
     AddressSpace,
+    File,
     Vma,
 )
 from conformance.model.huge_pages import HUGE_PAGES, huge_fault, may_be_huge
 from conformance.model.split_merge import prepare_anon_vma
 from conformance.program.places import PAGE
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 SIGBUS: Final = 7
 SIGSEGV: Final = 11
@@ -71,6 +72,7 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         if write:  # before anything can fail: do_anonymous_page()
             prepare_anon_vma(space, vma)
         if vma.flags & f.UM:
+            cite("touch-uffd")
             return SIGBUS
         if write:
             space.copy_of[index] = 0
@@ -86,11 +88,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     if file_page >= file.pages:
         cite("touch-beyond-eof")
         return SIGBUS
-    if vma.flags & f.UM and file.shmem:
-        if file_page in file.dropped:
-            space.unsure = "a page of userfaultfd that reclaim may have taken from its file"
-        if file_page not in file.cached:
-            return SIGBUS
+    if vma.flags & f.UM and file.shmem and _uffd_missing(space, file, file_page):
+        return SIGBUS
     if file.dropped:
         file.dropped.discard(file_page)
     file.cached.add(file_page)
@@ -98,6 +97,16 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         space.copy_of[index] = _shown(space, vma, page)
     space.pte[index] = PTE_PRESENT
     return 0
+
+
+def _uffd_missing(space: AddressSpace, file: File, file_page: int) -> bool:
+    """Is a page of a file that userfaultfd watches one that it has to make?"""
+    if file_page in file.dropped:
+        space.unsure = "a page of userfaultfd that reclaim may have taken from its file"
+    if file_page in file.cached:
+        return False
+    cite("touch-uffd")
+    return True
 
 
 def _huge_fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
@@ -195,9 +204,11 @@ def touch(space: AddressSpace, page: int, write: bool, tag: int) -> int:
     if vma is None:
         vma = grow_down(space, page)
         if vma is None:
+            cite("touch-denied")
             return SIGSEGV
     needed = f.WR if write else f.RD
     if not vma.flags & needed:
+        cite("touch-denied")
         return SIGSEGV
     signal = fault(space, vma, page, write)
     if signal == 0 and write:
@@ -234,6 +245,8 @@ def store_tag(space: AddressSpace, vma: Vma, page: int, tag: int) -> None:
         else:
             _put_tag(spelled, tag)
         return
+    if space.lazy[index] and not vma.flags & f.DP:
+        met("madvise-free-rewritten")
     space.lazy[index] = bool(vma.flags & f.DP)
     if space.copy_of[index] == BYTES:
         _put_tag(space.bytes[index], tag)
@@ -299,6 +312,8 @@ def zap(space: AddressSpace, start: int, end: int) -> None:
     for index in space.arena_span(start, end):
         if space.pte[index] != PTE_GUARD:
             space.clear_page(index)
+        else:
+            met("madvise-dontneed-guards")
 
 
 def unmap_pages(space: AddressSpace, start: int, end: int) -> None:

@@ -32,12 +32,14 @@ from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_add
 from conformance.program.plan import plan_of
 from conformance.program.program import Program, Rights
 from conformance.program.struct_shapes import shape_of
-from conformance.spec.cite import forget_cited, last_cited
+from conformance.spec.cite import cite, forget_cited, last_cited, met
 
 EACH_STEP: Final = 2  # wire.Observe.EACH_STEP
 READ_ALL: Final = 1  # wire.Observe.READ_ALL
 
 _ALL_RIGHTS: Final = Rights.ALL
+# What no branch decides: the oracle sees to it in every program.
+OF_EVERY_PROGRAM: Final = ("process-survives", "call-returns", "kernel-quiet")
 
 # The rule that a result rests on when no more special one decided.
 _USUAL: Final[dict[type, str]] = {
@@ -75,6 +77,8 @@ def predict(
     prediction.skip = missing_feature(program, facts)
     if prediction.skip:
         return prediction
+    for rule in OF_EVERY_PROGRAM:
+        met(rule)
     plan = plan_of(program)
     process = Process(facts, plan.arena_pages)
     for slot, spec in enumerate(program.files):
@@ -144,7 +148,7 @@ class _Run:
             self.process.space.memory_error = False
             result -= MEMORY_ERROR
         out.results.append(result)
-        out.requirements.append(last_cited() or _USUAL[type(step)])
+        out.requirements.append(last_cited() or cite(_USUAL[type(step)]))
         remote = self.process.remote
         if self.scanned:
             scan(self.process.space)
@@ -254,8 +258,11 @@ class _Run:
                 data = memory.peek(poke.at, len(poke.data))
                 if memory.doubtful:
                     self.out.free_peeks[len(self.out.peeks)] = "lazy-free"
+                if poke.at < ARENA_END_MAX:
+                    met("stats-single-fetch")
                 self._note_peek(data, names[poke.part])
                 peeked.append((poke.at, len(poke.data)))
+        met("abi-writes-confined")
         self._note_peek(memory.first_change(peeked).to_bytes(8, "little"), "zone")
         memory.forget_zone()
         return result

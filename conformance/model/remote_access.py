@@ -15,13 +15,14 @@ from conformance.program.places import (
     PIDFD_SELF_GROUP,
     PIDFD_SELF_THREAD,
 )
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 
 def resolve(process: Process, pidfd: int) -> AddressSpace | int:
     """The address space behind a pidfd, or a positive errno."""
     facts = process.facts
     if pidfd == FD_PIDFD_SELF:
+        met("remote-self")
         return process.space
     if pidfd in (PIDFD_SELF_THREAD, PIDFD_SELF_GROUP) and facts.pidfd_self:
         cite("remote-pidfd-self")
@@ -30,6 +31,10 @@ def resolve(process: Process, pidfd: int) -> AddressSpace | int:
         pidfd == FD_PIDFD_KTHREAD and facts.kthread_visible
     ):
         cite("remote-no-mm")
+        if pidfd == FD_PIDFD_ZOMBIE:
+            met("remote-zombie")
+        elif pidfd == FD_PIDFD_KTHREAD:
+            met("remote-kernel-thread")
         return ESRCH
     if pidfd != FD_PIDFD_REMOTE or process.remote is None:
         cite("remote-bad-pidfd")
@@ -37,6 +42,7 @@ def resolve(process: Process, pidfd: int) -> AddressSpace | int:
     if not facts.remote_readable:
         cite("remote-ptrace-read")
         return EACCES
+    met("remote-addresses")
     return process.remote
 
 

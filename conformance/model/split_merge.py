@@ -7,6 +7,7 @@ from typing import Final
 from conformance.abi import vm_flags as f
 from conformance.abi.errnos import EINVAL, ENOMEM
 from conformance.model.address_space import AddressSpace, Vma
+from conformance.spec.cite import cite, met
 
 STICKY: Final = f.GU | f.SD  # VM_STICKY: never keeps VMAs apart, united on a merge
 HUGE_PAGES: Final = 512
@@ -14,39 +15,46 @@ HUGE_PAGES: Final = 512
 
 def _anon_fits(target: int, source: int) -> bool:
     """is_mergeable_anon_vma() for VMAs that no fork made: both, one, or the same."""
-    return target == 0 or source == 0 or target == source
+    if target == 0 or source == 0 or target == source:
+        return True
+    met("vma-merge-anon-vma")
+    return False
 
 
 def can_join(
     left: Vma, right_start: int, flags: int, right_pgoff: int, right: Vma, anon_vma: int
 ) -> bool:
     """Would a range with these flags and pgoff continue `left`? `right` gives file and kind."""
-    return (
-        left.end == right_start
-        and not (left.flags ^ flags) & ~STICKY
-        and left.file is right.file
-        and left.handle == right.handle
-        and left.anonymous == right.anonymous
-        and left.pgoff + left.end - left.start == right_pgoff
-        and left.shift == right.shift
-        and _anon_fits(left.anon_vma, anon_vma)
-    )
+    if left.end != right_start or (left.flags ^ flags) & ~STICKY:
+        return False
+    if (
+        left.file is not right.file
+        or left.handle != right.handle
+        or left.anonymous != right.anonymous
+        or left.pgoff + left.end - left.start != right_pgoff
+        or left.shift != right.shift
+    ):
+        met("vma-merge-file")
+        return False
+    return _anon_fits(left.anon_vma, anon_vma)
 
 
 def _can_precede(
     end: int, flags: int, end_pgoff: int, middle: Vma, right: Vma, anon_vma: int
 ) -> bool:
     """Would a range that ends at `end` be continued by `right`? (can_vma_merge_before())"""
-    return (
-        right.start == end
-        and not (right.flags ^ flags) & ~STICKY
-        and right.file is middle.file
-        and right.handle == middle.handle
-        and right.anonymous == middle.anonymous
-        and right.pgoff == end_pgoff
-        and right.shift == middle.shift
-        and _anon_fits(right.anon_vma, anon_vma)
-    )
+    if right.start != end or (right.flags ^ flags) & ~STICKY:
+        return False
+    if (
+        right.file is not middle.file
+        or right.handle != middle.handle
+        or right.anonymous != middle.anonymous
+        or right.pgoff != end_pgoff
+        or right.shift != middle.shift
+    ):
+        met("vma-merge-file")
+        return False
+    return _anon_fits(right.anon_vma, anon_vma)
 
 
 def split(space: AddressSpace, vma: Vma, page: int) -> int:
@@ -55,10 +63,15 @@ def split(space: AddressSpace, vma: Vma, page: int) -> int:
     Source: __split_vma(): a special mapping refuses, so does the inside of a huge page, and the
     limit of VMAs.
     """
-    if vma.special or (vma.flags & f.HT and page % HUGE_PAGES):
+    if vma.special:
+        cite("vma-split-special")
+        return EINVAL
+    if vma.flags & f.HT and page % HUGE_PAGES:
+        cite("vma-split-hugetlb")
         return EINVAL
     if len(space.vmas) >= space.facts.max_map_count:
         return ENOMEM
+    met("vma-split")
     upper = vma.copy(page, vma.end)
     vma.end = page
     space.vmas.insert(space.vmas.index(vma) + 1, upper)
@@ -70,7 +83,10 @@ def modify(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> i
 
     Source: vma_modify_flags(), vma_merge_existing_range().
     """
-    if not flags & f.SPECIAL and _merge_existing(space, vma, start, end, flags):
+    if flags & f.SPECIAL:
+        met("vma-merge-special")
+    elif _merge_existing(space, vma, start, end, flags):
+        met("vma-merge")
         return 0
     target = vma
     if vma.start < start:
@@ -105,8 +121,12 @@ def _merge_existing(space: AddressSpace, vma: Vma, start: int, end: int, flags: 
     if prev is None and next_ is None:
         return False
     if prev is not None:
+        if (prev.flags ^ flags) & STICKY:
+            met("vma-merge-sticky")
         _extend_left(space, prev, vma, next_, end, flags)
     elif next_ is not None:
+        if (next_.flags ^ flags) & STICKY:
+            met("vma-merge-sticky")
         next_.flags |= flags & STICKY
         next_.anon_vma = next_.anon_vma or vma.anon_vma
         next_.pgoff -= next_.start - start
@@ -162,6 +182,7 @@ def merge_new(space: AddressSpace, new: Vma, apart: Vma | None = None) -> Vma:
             ):
                 next_ = None
         if prev is not None:
+            met("vma-merge")
             prev.flags |= new.flags & STICKY
             prev.end = new.end
             prev.anon_vma = prev.anon_vma or new.anon_vma
@@ -172,6 +193,7 @@ def merge_new(space: AddressSpace, new: Vma, apart: Vma | None = None) -> Vma:
                 space.remove(next_)
             return prev
         if next_ is not None:
+            met("vma-merge")
             next_.flags |= new.flags & STICKY
             next_.anon_vma = next_.anon_vma or new.anon_vma
             next_.pgoff = new.pgoff

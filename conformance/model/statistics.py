@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.program.struct_shapes import LP64_SHAPE, Shape
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 
 class Statistics:
@@ -34,6 +34,7 @@ class Statistics:
 
     def fail(self, err: int, address: int, offset: int) -> None:
         """An error, ignored or not: only the first is kept."""
+        met("stats-first-error")
         if not self.err:
             self.err = err
             self.failed_address = address

@@ -12,7 +12,7 @@ from conformance.model.address_space import PTE_POISON, AddressSpace, Vma
 from conformance.model.advice_flags import apply_flags
 from conformance.model.huge_pages import collapse
 from conformance.model.page_state import populate
-from conformance.spec.cite import cite
+from conformance.spec.cite import cite, met
 
 POPULATE_READ: Final = 22
 POPULATE_WRITE: Final = 23
@@ -27,9 +27,14 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
 
     Source: madvise_vma_behavior(). The VMA may be split, merged or gone afterwards.
     """
-    if vma.flags & f.SL and advice in _DISCARDS and _seal_refuses(space, vma):
-        cite("madvise-sealed")
-        return EPERM
+    if vma.flags & f.SL:
+        if advice not in _DISCARDS:
+            met("madvise-sealed-harmless")
+        elif _seal_refuses(space, vma):
+            cite("madvise-sealed")
+            return EPERM
+    if advice not in _DISCARDS:
+        met("madvise-content-kept")
     if advice in _FLAG_ADVICES:
         return apply_flags(space, vma, start, end, advice)
     if advice in (p.DONTNEED, p.DONTNEED_LOCKED, p.FREE):
@@ -54,8 +59,12 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
 def _seal_refuses(space: AddressSpace, vma: Vma) -> bool:
     """can_madvise_modify() for a discard of a sealed VMA."""
     if not vma.anonymous or (vma.file is not None and not space.facts.sealed_zero_refused):
+        met("madvise-sealed-file")
         return False
-    return not vma.flags & f.WR
+    if vma.flags & f.WR:
+        met("madvise-sealed-writable")
+        return False
+    return True
 
 
 def populate_part(space: AddressSpace, vma: Vma, start: int, end: int, write: bool) -> int:
@@ -63,11 +72,18 @@ def populate_part(space: AddressSpace, vma: Vma, start: int, end: int, write: bo
     needed = f.WR if write else f.RD
     if vma.flags & (f.IO | f.PF) or vma.secret or not vma.flags & needed:
         cite("madvise-populate-access")
+        if vma.flags & (f.IO | f.PF) or vma.secret:
+            met("madvise-populate-kind")
         return EINVAL
     if vma.special:
         space.unsure = "POPULATE of a special mapping"
         return 0
+    met("madvise-populate-present")
+    if write and not vma.flags & f.SH:
+        met("madvise-populate-copies")
     done, signal = populate(space, vma, start, end, write)
+    if signal and done:
+        met("error-partial-stays")
     index = start + done - space.base
     if signal and 0 <= index < space.count and space.pte[index] == PTE_POISON:
         cite("madvise-populate-poison")

@@ -22,6 +22,11 @@ def cite(requirement: str) -> str:
     return requirement
 
 
+def met(requirement: str) -> None:
+    """Note that a rule was applied here beside the one that decides: last_cited() stays."""
+    HITS.add(requirement)
+
+
 def last_cited() -> str:
     """The id cited last since forget_cited(), or "": the rule that decided the step at hand."""
     return _last
