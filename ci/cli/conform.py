@@ -37,6 +37,7 @@ def command(
     ktap: Path | None,
     junit: Path | None,
     kcidb: Path | None,
+    html: Path | None,
     journal: Path | None,
     pytest_arguments: tuple[str, ...],
 ) -> int:
@@ -48,7 +49,7 @@ def command(
     if find_spec("pytest") is None:
         click.echo("madvet conform: pytest is missing: pip install -e '.[test]'", err=True)
         return exit_codes.HARNESS_FAILED
-    wanted = Wanted(ktap, junit, kcidb)
+    wanted = Wanted(ktap, junit, kcidb, html)
     try:
         prepare(wanted, "conform", targets)
         with tempfile.TemporaryDirectory(prefix="madvet-conform-") as folder:

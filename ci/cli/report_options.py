@@ -18,11 +18,12 @@ _REPORTS: Final = {
     "ktap": "Write the results as KTAP, as kunit.py and kselftest's tools read them.",
     "junit": "Write the results as JUnit XML.",
     "kcidb": "Write the results as kcidb report data; needs madvet[kcidb].",
+    "html": "Write the report as one page, for a browser; it needs no network.",
 }
 
 
 def report_options(command: F) -> F:
-    """--ktap, --junit and --kcidb."""
+    """--ktap, --junit, --kcidb and --html."""
     for name, help_text in reversed(_REPORTS.items()):
         command = click.option(f"--{name}", type=_FILE, help=help_text)(command)
     return command

@@ -74,7 +74,7 @@ class _Sheet:
         self.width = width
         self.line_set = lines
         self.setup = len(program.setup())
-        self.pages = _pages_drawn(program)
+        self.pages = pages_drawn(program)
         self.areas: list[str] = []  # as they were listed last
         self.cells: set[str] = set()  # used so far: the legend explains these
 
@@ -227,7 +227,7 @@ def _by_step(snapshots: Sequence[Snapshot] | Sequence[ExpectedSnapshot]) -> Snap
     return {(snapshot.step, snapshot.child): snapshot for snapshot in snapshots}
 
 
-def _pages_drawn(program: Program) -> int:
+def pages_drawn(program: Program) -> int:
     """All that is ever mapped, and a little more where calls name pages behind it."""
     mapped = program.arena_pages()
     named = max((span.end for step in program.steps for span in call_spans(step)), default=0)

@@ -30,6 +30,7 @@ class Wanted(NamedTuple):
     ktap: Path | None = None
     junit: Path | None = None
     kcidb: Path | None = None
+    html: Path | None = None
 
     def paths(self) -> Iterator[tuple[str, Path]]:
         """Those that were, with their formats."""
@@ -93,8 +94,15 @@ def _kcidb(run: RunResult) -> bytes:
     return kcidb(run)
 
 
+def _html(run: RunResult) -> bytes:
+    from ci.report.html import html
+
+    return html(run).encode()
+
+
 _RENDERERS: Final[dict[str, Callable[[RunResult], bytes]]] = {
     "ktap": _ktap,
     "junit": _junit,
     "kcidb": _kcidb,
+    "html": _html,
 }

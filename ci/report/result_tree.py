@@ -27,16 +27,18 @@ class State(str, Enum):
     ERROR = "error"  # no judgement: the harness failed, or the case was not run
 
 
-WORST_FIRST: Final = (State.ERROR, State.FAIL, State.PASS, State.SKIP)
+WORST_FIRST: Final = (State.FAIL, State.ERROR, State.PASS, State.SKIP)
 
 
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
     """A program, as its file, and what it did. outcome: a program.outcome.Outcome as
-    MessagePack, empty where only the program is known. observe: how it was looked at."""
+    MessagePack, empty where only the program is known. observe: how it was looked at. facts:
+    of the kernel, where they are not the run's."""
 
     program: str
     outcome: bytes = b""
     observe: int = 0
+    facts: dict[str, Any] = {}
 
 
 class Cell(msgspec.Struct, frozen=True, array_like=True):

@@ -32,7 +32,7 @@ def conform(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 def test_reports_of_one_run_agree(tmp_path: Path) -> None:
-    names = {name: tmp_path / f"out.{name}" for name in ("ktap", "junit", "kcidb", "run")}
+    names = {name: tmp_path / f"out.{name}" for name in ("ktap", "junit", "kcidb", "html", "run")}
     options = [f"--{name}={path}" for name, path in names.items()]
     done = conform("--target", "shim", "--requirement", "madvise-length", *options)
     assert done.returncode == exit_codes.CONFORMANT, done.stdout + done.stderr
@@ -45,6 +45,8 @@ def test_reports_of_one_run_agree(tmp_path: Path) -> None:
     tests = msgspec.json.decode(names["kcidb"].read_bytes())["tests"]
     assert [test["path"] for test in tests] == [f"madvet.{case.id}" for case in run.cases]
     assert "out.ktap" in done.stdout
+    page = names["html"].read_text()
+    assert [case.id for case in run.cases if case.id not in page] == []
     assert sorted(tmp_path.iterdir()) == sorted(names.values())
 
 
