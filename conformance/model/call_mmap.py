@@ -99,6 +99,7 @@ def mmap(process: Process, mapping: Mapping) -> int:
     if kind is _SECRETMEM:
         return _map_secret(process, mapping, start)
     shared = mapping.sharing is _SHARED
+    late = 0  # what the file's own mmap() says, when what was there is gone
     if kind is _ANON and not shared and not process.facts.noexec:
         flags = PROT_FLAGS[PROT_BITS[mapping.prot]] | MAY
         if flags & f.WR:
@@ -109,13 +110,19 @@ def mmap(process: Process, mapping: Mapping) -> int:
         error = _check(process, mapping, vma, shared)
         if error:
             return -error
+        error = _check_seal(mapping, vma)
+        if error and not process.facts.mmap_seal_late:
+            return -error
+        late = error
     if len(space.vmas) > process.facts.max_map_count:
         return -ENOMEM
-    error = unmap(space, vma.start, vma.end)
+    error = _make_room(space, vma.start, vma.end)
     if error:
         return -error
+    if late:
+        return -late
     cite("mmap-fixed")
-    merge_new(space, vma)
+    merge_new(space, vma, next_first=process.facts.mmap_next_first)
     return address
 
 
@@ -183,10 +190,24 @@ def _check(process: Process, mapping: Mapping, vma: Vma, shared: bool) -> int:
             return EACCES
         if vma.flags & f.EX and not vma.flags & f.ME:
             return EPERM
-        if vma.file is not None and vma.file.sealed and vma.flags & f.SH and vma.flags & f.WR:
-            cite("mmap-sealed-file")
-            return EPERM
     return 0
+
+
+def _check_seal(mapping: Mapping, vma: Vma) -> int:
+    """memfd_check_seals_mmap(), in 6.1 seal_check_future_write(): 0 or a positive errno."""
+    file = vma.file
+    if mapping.kind is not _MEMFD and mapping.kind is not _TMPFS and mapping.kind is not _DISK:
+        return 0
+    if file is not None and file.sealed and vma.flags & f.SH and vma.flags & f.WR:
+        cite("mmap-sealed-file")
+        return EPERM
+    return 0
+
+
+def _make_room(space: AddressSpace, start: int, end: int) -> int:
+    """What mmap() does to what is there: 0 or a positive errno. Source: mmap_region()."""
+    error = unmap(space, start, end)
+    return ENOMEM if error and space.facts.mmap_hides_why else error
 
 
 def _map_secret(process: Process, mapping: Mapping, start: int) -> int:
@@ -194,12 +215,12 @@ def _map_secret(process: Process, mapping: Mapping, start: int) -> int:
     space = process.space
     if mapping.sharing is not _SHARED:
         cite("secretmem-shared-only")
-        error = unmap(space, start, start + mapping.pages)
+        error = _make_room(space, start, start + mapping.pages)
         return -(error or EINVAL)
     if _over_memlock(process, mapping.pages):
-        error = unmap(space, start, start + mapping.pages)
+        error = _make_room(space, start, start + mapping.pages)
         return -(error or EAGAIN)
-    error = unmap(space, start, start + mapping.pages)
+    error = _make_room(space, start, start + mapping.pages)
     if error:
         return -error
     file = File("secretmem", mapping.pages, True)
@@ -221,7 +242,7 @@ def _over_memlock(process: Process, pages: int) -> bool:
 def _map_perf(process: Process, mapping: Mapping, start: int) -> int:
     """The ring buffer of a perf event: page frames, never split. Source: perf_mmap()."""
     space = process.space
-    error = unmap(space, start, start + mapping.pages)
+    error = _make_room(space, start, start + mapping.pages)
     if error:
         return -error
     file = File("perf", mapping.pages, False)

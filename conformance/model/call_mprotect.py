@@ -56,7 +56,7 @@ def _fixup(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> i
     if flags & f.WR:
         if not old & (f.AC | f.WR | f.HT | f.SH | f.NR):
             flags |= f.AC
-    elif old & f.AC and vma.anonymous and not vma.anon_vma:
+    elif old & f.AC and vma.anonymous and not vma.anon_vma and space.facts.mprotect_unaccounts:
         flags &= ~f.AC
     error = modify(space, vma, start, end, flags)
     if error:

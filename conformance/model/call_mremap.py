@@ -11,7 +11,7 @@ from conformance.model.call_mmap import unmap
 from conformance.model.huge_pages import HUGE_PAGES
 from conformance.model.page_state import populate
 from conformance.model.process import Process
-from conformance.model.split_merge import can_join, merge_new, split
+from conformance.model.split_merge import can_precede, merge_new, split
 from conformance.program.call import Mremap
 from conformance.program.places import PAGE
 from conformance.spec.cite import cite, met
@@ -22,6 +22,8 @@ UFFD: Final = f.UM | f.UW | f.UI
 def mremap(process: Process, call: Mremap) -> int:
     """The new address, or -errno. Source: do_mremap()."""
     old, new = pages_up(call.old_length), pages_up(call.new_length)
+    if process.facts.mremap_vma_first:
+        return _source_first(process, call, old, new)
     error = _check_arguments(call, old, new, process.facts.task_size)
     if error:
         cite("mremap-arguments")
@@ -45,6 +47,37 @@ def mremap(process: Process, call: Mremap) -> int:
     if error:
         return -error
     return _move_to(process, start, old, new, target, call.dont_unmap)
+
+
+def _source_first(process: Process, call: Mremap, old: int, new: int) -> int:
+    """The order until 6.16: source, then target, and nothing is moved but a part of one VMA.
+
+    Source: mremap() and mremap_to() of 6.12.
+    """
+    fixed = call.target is not None
+    keeps = call.dont_unmap and (not fixed or call.old_length != call.new_length)
+    if call.start % PAGE or not new or keeps:
+        cite("mremap-arguments")
+        return -EINVAL
+    start = page_of(call.start)
+    vma = process.space.at(start)
+    if vma is None:
+        cite("mremap-unmapped")
+        return -EFAULT
+    if vma.flags & f.SL:
+        cite("mremap-sealed")
+        return -EPERM
+    if vma.flags & f.HT:
+        old, new = -(-old // HUGE_PAGES) * HUGE_PAGES, -(-new // HUGE_PAGES) * HUGE_PAGES
+        if start % HUGE_PAGES or (call.target or 0) % (HUGE_PAGES * PAGE) or new > old:
+            cite("mremap-hugetlb")
+            return -EINVAL
+    if call.target is None:
+        return _in_place(process, start, old, new)
+    if _check_arguments(call, old, new, process.facts.task_size):
+        cite("mremap-arguments")
+        return -EINVAL
+    return _move_to(process, start, old, new, page_of(call.target), call.dont_unmap)
 
 
 def _check_arguments(call: Mremap, old: int, new: int, task_size: int) -> int:
@@ -131,8 +164,9 @@ def _extend(space: AddressSpace, vma: Vma, index: int, new_end: int) -> Vma:
     vma.end = new_end
     if index + 1 < len(space.vmas):
         after = space.vmas[index + 1]
-        if not vma.flags & f.SPECIAL and can_join(
-            vma, after.start, after.flags, after.pgoff, after, after.anon_vma
+        end_pgoff = vma.pgoff + new_end - vma.start
+        if not vma.flags & f.SPECIAL and can_precede(
+            space, new_end, vma.flags, end_pgoff, vma, after
         ):
             vma.flags |= after.flags & (f.GU | f.SD)
             vma.anon_vma = vma.anon_vma or after.anon_vma
@@ -200,6 +234,10 @@ def _move_to(process: Process, start: int, old: int, new: int, target: int, keep
             return -error
         old = new
     vma = space.at(start)
+    if process.facts.mremap_clears_first:
+        error = _check_vma(process, vma, start, old, new, keep, moves=True)
+        if error:
+            return -error
     if vma is None:
         return -EFAULT
     if vma.special and (start != vma.start or start + old != vma.end):
@@ -276,6 +314,8 @@ def _empty_source(space: AddressSpace, moved: Vma, start: int, end: int) -> None
     if source is None:
         return
     source.flags &= ~(f.LO | f.LF)
+    if space.facts.mremap_keep_unaccounts:
+        source.flags &= ~f.AC
     if source is moved or (source.start, source.end) != (start, end):
         return
     source.anon_vma = 0

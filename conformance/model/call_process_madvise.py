@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance.abi.advice import BY_VALUE
 from conformance.abi.errnos import EFAULT, EINVAL
 from conformance.model.address_space import AddressSpace
 from conformance.model.argument_checks import access_ok, as_int, check_range
 from conformance.model.call_madvise import advise
 from conformance.model.process import Process
-from conformance.model.remote_access import check_remote, resolve
+from conformance.model.remote_access import access, check_remote, find_task
 from conformance.program.call import ProcessMadvise
+from conformance.program.kernel_facts import KernelFacts
 from conformance.program.places import PAGE
 from conformance.program.struct_shapes import Shape, shape_of
 from conformance.spec.cite import cite, met
@@ -33,24 +35,48 @@ def process_madvise(process: Process, call: ProcessMadvise) -> int:
     vec = _import(process, call.vec_at & shape.mask, count & 0xFFFF_FFFF, shape)
     if isinstance(vec, int):
         return -vec
-    space = resolve(process, as_int(call.pidfd))
-    advice = as_int(call.advice)
+    space = _target(process, as_int(call.pidfd), as_int(call.advice))
     if isinstance(space, int):
-        if advice not in process.facts.advices:
-            met("process-madvise-pidfd-first")
         return -space
-    if advice not in process.facts.advices:
-        cite("process-madvise-advice-invalid")
-        return -EINVAL
-    error = check_remote(process, space, advice)
+    return _vector(space, vec, as_int(call.advice))
+
+
+def _target(process: Process, pidfd: int, advice: int) -> AddressSpace | int:
+    """Whose memory it is, if that may be advised so; else a positive errno."""
+    facts = process.facts
+    error = find_task(process, pidfd)
+    if not error and not facts.remote_access_first:
+        error = _check_advice(facts, advice)
+        if error:
+            return error
+    space = error or access(process, pidfd)
+    if isinstance(space, int):
+        if advice not in facts.advices:
+            met("process-madvise-pidfd-first")
+        return space
+    error = _check_advice(facts, advice) or check_remote(process, space, advice)
     if error:
-        return -error
-    if space is process.space and advice not in (3, 20, 21, 25):
-        if not process.facts.self_any_advice:
-            cite("process-madvise-self-any")
-            return -EINVAL
+        return error
+    if space is process.space and not _remote(advice):
         met("process-madvise-self-any")
-    return _vector(space, vec, advice)
+    return space
+
+
+def _check_advice(facts: KernelFacts, advice: int) -> int:
+    """madvise_behavior_valid(), before 6.13 process_madvise_behavior_valid(): 0 or an errno."""
+    if advice not in facts.advices:
+        cite("process-madvise-advice-invalid")
+        return EINVAL
+    if not facts.self_any_advice and not _remote(advice):
+        cite("process-madvise-self-any")
+        return EINVAL
+    return 0
+
+
+def _remote(advice: int) -> bool:
+    """Is it one that other processes take?"""
+    row = BY_VALUE.get(advice)
+    return row is not None and row.remote
 
 
 def _import(process: Process, at: int, count: int, shape: Shape) -> list[tuple[int, int]] | int:

@@ -42,11 +42,12 @@ def expect_snapshot(
     out = ExpectedSnapshot(step, child, vmas, pages)
     base, end = space.base, space.base + space.count
     plain = not space.covered
+    shown = -1 if space.facts.lockonfault_shown else ~f.LF
     for vma in space.vmas:
         if vma.start >= end:
             continue
         pgoff = FILE_BIT | vma.pgoff if vma.file is not None else 0
-        vmas += (vma.start * PAGE, vma.end * PAGE, vma.flags, pgoff)
+        vmas += (vma.start * PAGE, vma.end * PAGE, vma.flags & shown, pgoff)
         readable = vma.flags & f.RD
         for index in range(max(vma.start - base, 0), min(vma.end - base, space.count)):
             if vma.special:

@@ -13,18 +13,30 @@ STICKY: Final = f.GU | f.SD  # VM_STICKY: never keeps VMAs apart, united on a me
 HUGE_PAGES: Final = 512
 
 
-def _anon_fits(target: int, source: int) -> bool:
-    """is_mergeable_anon_vma() for VMAs that no fork made: both, one, or the same."""
-    if target == 0 or source == 0 or target == source:
+def _anon_fits(space: AddressSpace, neighbour: int, own: int) -> bool:
+    """May a range whose anon_vma is `own` join this neighbour? VMAs that no fork made: both, one,
+    or the same; until 6.15 not a neighbour without, whose empty chain is not singular.
+
+    Source: is_mergeable_anon_vma().
+    """
+    if neighbour == own or not own or (not neighbour and space.facts.merge_into_unfaulted):
+        return True
+    met("vma-merge-anon-vma")
+    return False
+
+
+def _anon_alike(left: int, right: int) -> bool:
+    """are_anon_vmas_compatible(): of the neighbours on both sides."""
+    if not left or not right or left == right:
         return True
     met("vma-merge-anon-vma")
     return False
 
 
 def can_join(
-    left: Vma, right_start: int, flags: int, right_pgoff: int, right: Vma, anon_vma: int
+    space: AddressSpace, left: Vma, right_start: int, flags: int, right_pgoff: int, right: Vma
 ) -> bool:
-    """Would a range with these flags and pgoff continue `left`? `right` gives file and kind."""
+    """Would a range with these flags and pgoff continue `left`? `right` gives the rest."""
     if left.end != right_start or (left.flags ^ flags) & ~STICKY:
         return False
     if (
@@ -36,11 +48,11 @@ def can_join(
     ):
         met("vma-merge-file")
         return False
-    return _anon_fits(left.anon_vma, anon_vma)
+    return _anon_fits(space, left.anon_vma, right.anon_vma)
 
 
-def _can_precede(
-    end: int, flags: int, end_pgoff: int, middle: Vma, right: Vma, anon_vma: int
+def can_precede(
+    space: AddressSpace, end: int, flags: int, end_pgoff: int, middle: Vma, right: Vma
 ) -> bool:
     """Would a range that ends at `end` be continued by `right`? (can_vma_merge_before())"""
     if right.start != end or (right.flags ^ flags) & ~STICKY:
@@ -54,7 +66,7 @@ def _can_precede(
     ):
         met("vma-merge-file")
         return False
-    return _anon_fits(right.anon_vma, anon_vma)
+    return _anon_fits(space, right.anon_vma, middle.anon_vma)
 
 
 def split(space: AddressSpace, vma: Vma, page: int) -> int:
@@ -110,12 +122,12 @@ def _merge_existing(space: AddressSpace, vma: Vma, start: int, end: int, flags: 
     index = space.vmas.index(vma)
     prev = space.vmas[index - 1] if left_side and index > 0 else None
     next_ = space.vmas[index + 1] if right_side and index + 1 < len(space.vmas) else None
-    if prev is not None and not can_join(prev, start, flags, vma.pgoff, vma, vma.anon_vma):
+    if prev is not None and not can_join(space, prev, start, flags, vma.pgoff, vma):
         prev = None
     if next_ is not None:
         end_pgoff = vma.pgoff + end - vma.start
-        if not _can_precede(end, flags, end_pgoff, vma, next_, vma.anon_vma) or (
-            prev is not None and not _anon_fits(prev.anon_vma, next_.anon_vma)
+        if not can_precede(space, end, flags, end_pgoff, vma, next_) or (
+            prev is not None and not _anon_alike(prev.anon_vma, next_.anon_vma)
         ):
             next_ = None
     if prev is None and next_ is None:
@@ -159,11 +171,15 @@ def _extend_left(
         vma.start = end
 
 
-def merge_new(space: AddressSpace, new: Vma, apart: Vma | None = None) -> Vma:
+def merge_new(
+    space: AddressSpace, new: Vma, apart: Vma | None = None, next_first: bool = False
+) -> Vma:
     """Put a new VMA into free space, merging with what it touches; the VMA that holds it now.
-    apart: a VMA that it must not merge with.
+    apart: a VMA that it must not merge with. next_first: where it could join either neighbour
+    but not both, it joins the one behind.
 
-    Source: vma_merge_new_range(), vma_merge_copied_range() (new.anon_vma set).
+    Source: vma_merge_new_range(), vma_merge_copied_range() (new.anon_vma set); mmap_region() of
+    6.1 for next_first.
     """
     index = space.find(new.start)
     if not new.flags & f.SPECIAL:
@@ -171,15 +187,16 @@ def merge_new(space: AddressSpace, new: Vma, apart: Vma | None = None) -> Vma:
         next_ = space.vmas[index] if index < len(space.vmas) else None
         prev = None if prev is apart else prev
         next_ = None if next_ is apart else next_
-        if prev is not None and not can_join(
-            prev, new.start, new.flags, new.pgoff, new, new.anon_vma
-        ):
+        if prev is not None and not can_join(space, prev, new.start, new.flags, new.pgoff, new):
             prev = None
         if next_ is not None:
             end_pgoff = new.pgoff + new.end - new.start
-            if not _can_precede(new.end, new.flags, end_pgoff, new, next_, new.anon_vma) or (
-                prev is not None and not _anon_fits(prev.anon_vma, next_.anon_vma)
-            ):
+            if not can_precede(space, new.end, new.flags, end_pgoff, new, next_):
+                next_ = None
+            elif prev is not None and next_first:
+                if not _anon_fits(space, prev.anon_vma, next_.anon_vma):
+                    prev = None
+            elif prev is not None and not _anon_alike(prev.anon_vma, next_.anon_vma):
                 next_ = None
         if prev is not None:
             met("vma-merge")

@@ -123,7 +123,7 @@ MODEL_MUTANTS: Final[tuple[ModelMutant, ...]] = (
     _m("merges_whatever_flags", "vma-merge", "a VMA is merged with a left one of other flags",
        HOST, "split_merge", "can_join", wrong.flags_not_compared),
     _m("anon_vma_forgotten", "vma-merge", "VMAs with different anon_vmas are merged",
-       HOST, "split_merge", "_anon_fits", lambda original: lambda target, source: True),
+       HOST, "split_merge", "_anon_fits", lambda original: lambda space, neighbour, own: True),
     # Pages.
     _m("dontneed_keeps", "madvise-dontneed-content", "DONTNEED leaves the pages where they are",
        HOST, "page_state", "zap", lambda original: lambda space, start, end: None),

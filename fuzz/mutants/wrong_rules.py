@@ -115,8 +115,8 @@ def mergeable_anywhere(new_flags: Rule) -> Rule:
 def flags_not_compared(can_join: Rule) -> Rule:
     """The flags of the left VMA are taken for those wanted."""
 
-    def rule(left: Vma, start: int, flags: int, *rest: Any) -> bool:
-        return bool(can_join(left, start, left.flags, *rest))
+    def rule(space: AddressSpace, left: Vma, start: int, flags: int, *rest: Any) -> bool:
+        return bool(can_join(space, left, start, left.flags, *rest))
 
     return rule
 

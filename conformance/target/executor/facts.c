@@ -21,6 +21,7 @@ struct answer {
 static const struct fact *const tables[] = {
 	facts_of_calls,
 	facts_of_behaviour,
+	facts_of_mapping,
 	facts_of_remote,
 	facts_of_machine,
 };

@@ -40,6 +40,7 @@ struct fact {
 /* Each table ends with a row without a name. */
 extern const struct fact facts_of_calls[];
 extern const struct fact facts_of_behaviour[];
+extern const struct fact facts_of_mapping[];
 extern const struct fact facts_of_remote[];
 extern const struct fact facts_of_machine[];
 

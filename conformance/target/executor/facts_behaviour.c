@@ -156,19 +156,19 @@ static void collapse_needs_anon_vma(struct finding *f, const struct ground *grou
 	found(f, !!madvise(at + HUGE_BYTES - PAGE, 2 * PAGE, ADVICE_COLLAPSE));
 }
 
-/* Left half faulted, right half not: does giving the right half its flags back merge them? */
-static void merge_unfaulted_left(struct finding *f, const struct ground *ground)
+/* Left half faulted, right half not: does giving the left half its flags back merge them? */
+static void merge_into_unfaulted(struct finding *f, const struct ground *ground)
 {
-	char *at = map_anon(window(4), 4, RW), *right = at + 2 * PAGE, *end = at + 4 * PAGE;
+	char *at = map_anon(window(4), 4, RW), *end = at + 4 * PAGE;
 	int count;
 
 	(void)ground;
-	if (madvise(right, 2 * PAGE, ADVICE_RANDOM) || vma_count(at, end) != 2) {
+	if (madvise(at, 2 * PAGE, ADVICE_RANDOM) || vma_count(at, end) != 2) {
 		unfound(f, 0, "a VMA could not be split and counted");
 		return;
 	}
 	touch(at);
-	if (madvise(right, 2 * PAGE, ADVICE_NORMAL)) {
+	if (madvise(at, 2 * PAGE, ADVICE_NORMAL)) {
 		unfound(f, 0, "MADV_NORMAL: %s", strerror(errno));
 		return;
 	}
@@ -324,7 +324,7 @@ const struct fact facts_of_behaviour[] = {
 	{ "dofork_refuses_special", FACT_BOOL, dofork_refuses_special },
 	{ "collapse_below_pmd_ok", FACT_BOOL, collapse_below_pmd_ok },
 	{ "collapse_needs_anon_vma", FACT_BOOL, collapse_needs_anon_vma },
-	{ "merge_unfaulted_left", FACT_BOOL, merge_unfaulted_left },
+	{ "merge_into_unfaulted", FACT_BOOL, merge_into_unfaulted },
 	{ "sealed_zero_refused", FACT_BOOL, sealed_zero_refused },
 	{ "populate_stops_at_gap", FACT_BOOL, populate_stops_at_gap },
 	{ "mremap_many", FACT_BOOL, mremap_many },

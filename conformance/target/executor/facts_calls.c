@@ -74,6 +74,15 @@ static void pidfd_self(struct finding *f, const struct ground *ground)
 	found(f, call_process_madvise(PIDFD_SELF_THREAD, page, PAGE, ADVICE_WILLNEED) == PAGE);
 }
 
+/* The sentinel for the whole process, which had another number at first. */
+static void pidfd_self_group(struct finding *f, const struct ground *ground)
+{
+	char *page = map_anon(window(1), 1, PROT_READ);
+
+	(void)ground;
+	found(f, call_process_madvise(PIDFD_SELF_GROUP, page, PAGE, ADVICE_WILLNEED) == PAGE);
+}
+
 static void ilp32_calls(struct finding *f, const struct ground *ground)
 {
 	(void)ground;
@@ -172,6 +181,7 @@ const struct fact facts_of_calls[] = {
 	{ "ilp32_calls", FACT_BOOL, ilp32_calls },
 	{ "self_any_advice", FACT_BOOL, self_any_advice },
 	{ "pidfd_self", FACT_BOOL, pidfd_self },
+	{ "pidfd_self_group", FACT_BOOL, pidfd_self_group },
 	{ "heap_exec", FACT_BOOL, heap_is_executable },
 	{ "has_mseal", FACT_BOOL, has_mseal },
 	{ "has_droppable", FACT_BOOL, has_droppable },

@@ -122,6 +122,19 @@ static void remote_access_first(struct finding *f, const struct ground *ground)
 	end_child(child);
 }
 
+/* An advice that needs the right on another process, given to oneself without it. */
+static void self_needs_nice(struct finding *f, const struct ground *ground)
+{
+	int self = syscall(SYS_pidfd_open, getpid(), 0);
+	char *page = map_anon(window(1), 1, PROT_READ);
+
+	(void)ground;
+	if (self < 0 || drop_capabilities())
+		unfound(f, 0, "no pidfd of oneself, or no way to give up capabilities");
+	else
+		found(f, call_process_madvise(self, page, PAGE, ADVICE_WILLNEED) < 0 && errno == EPERM);
+}
+
 static void change_user(struct finding *f, const struct ground *ground)
 {
 	(void)ground;
@@ -153,6 +166,7 @@ static void kthread_visible(struct finding *f, const struct ground *ground)
 const struct fact facts_of_remote[] = {
 	{ "remote_access_first", FACT_BOOL, remote_access_first },
 	{ "remote_readable", FACT_BOOL, remote_readable },
+	{ "self_needs_nice", FACT_BOOL, self_needs_nice },
 	{ "change_user", FACT_BOOL, change_user },
 	{ "kthread_visible", FACT_BOOL, kthread_visible },
 	{ "cap_sys_nice", FACT_BOOL, cap_sys_nice },
