@@ -85,6 +85,7 @@ def scan(space: AddressSpace) -> None:
                 continue
             for index in span:
                 if space.pte[index] == PTE_NONE:
+                    met("khugepaged-may-collapse")
                     space.pte[index] = PTE_MAYBE
                     space.why[index] = "khugepaged"
 
@@ -116,7 +117,10 @@ def collapse(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     cite("madvise-collapse-content")
     failed = False
     for page in range(low, high, HUGE_PAGES):
-        failed = not _collapse_one(space, page) or failed
+        if not _collapse_one(space, page):
+            failed = True
+            if not space.facts.collapse_passes_holes:
+                break
     return EINVAL if failed else 0
 
 

@@ -51,6 +51,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dofork_refuses_special: bool = False  # 7.0: VM_SPECIAL; before: VM_IO
     collapse_below_pmd_ok: bool = False  # COLLAPSE inside one PMD is 0 (7.x), else EINVAL
     collapse_needs_anon_vma: bool = True
+    collapse_passes_holes: bool = True  # COLLAPSE goes on behind a huge page of nothing (7.x)
     merge_into_unfaulted: bool = True  # a written range joins a neighbour without pages (6.16)
     sealed_zero_refused: bool = True  # mseal guards read-only private /dev/zero too
     populate_stops_at_gap: bool = True  # 6.9

@@ -47,6 +47,7 @@ OLDEST: Final = replace(
     guard_file=False,
     dofork_refuses_special=False,
     collapse_below_pmd_ok=False,
+    collapse_passes_holes=False,
     populate_stops_at_gap=False,
     mremap_many=False,
     mremap_joins_source=True,

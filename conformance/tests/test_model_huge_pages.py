@@ -92,6 +92,15 @@ def test_collapse_of_a_huge_page_with_nothing_in_it(touched: tuple[Touch, ...]) 
     assert present(after(expected), FIRST + HUGE) == "no"
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_collapse_ends_at_a_huge_page_of_nothing_or_goes_on(goes_on: bool) -> None:
+    facts = msgspec.structs.replace(FACTS, collapse_passes_holes=goes_on)
+    layout = (mapping(Touch(HUGE), pages=2 * HUGE, marks=()),)
+    expected = predict(Program(layout, (advice("COLLAPSE", FIRST, 2 * HUGE),)), facts)
+    assert expected.results[-1] == -EINVAL
+    assert present(after(expected), FIRST + HUGE + 1) == ("yes" if goes_on else "no")
+
+
 def test_what_the_model_does_not_know_is_told() -> None:
     layout = (mapping(Touch(3), marks=()),)
     gone = Program(layout, (advice("DONTNEED"), advice("COLLAPSE")))

@@ -156,6 +156,24 @@ static void collapse_needs_anon_vma(struct finding *f, const struct ground *grou
 	found(f, !!madvise(at + HUGE_BYTES - PAGE, 2 * PAGE, ADVICE_COLLAPSE));
 }
 
+/* Of two huge pages nothing is in the first and something in the second: does it become one? */
+static void collapse_passes_holes(struct finding *f, const struct ground *ground)
+{
+	char *at = huge_window(), *second = at + HUGE_BYTES;
+	unsigned char there;
+
+	(void)ground;
+	touch(second);
+	if (!madvise(at, 2 * HUGE_BYTES, ADVICE_COLLAPSE))
+		unfound(f, 1, "COLLAPSE of nothing is a success");
+	else if (mincore(second + PAGE, PAGE, &there))
+		unfound(f, 1, "mincore: %s", strerror(errno));
+	else if (!(there & 1) && madvise(second, HUGE_BYTES, ADVICE_COLLAPSE))
+		unfound(f, 1, "COLLAPSE: %s", strerror(errno));
+	else
+		found(f, there & 1);
+}
+
 /* Left half faulted, right half not: does giving the left half its flags back merge them? */
 static void merge_into_unfaulted(struct finding *f, const struct ground *ground)
 {
@@ -324,6 +342,7 @@ const struct fact facts_of_behaviour[] = {
 	{ "dofork_refuses_special", FACT_BOOL, dofork_refuses_special },
 	{ "collapse_below_pmd_ok", FACT_BOOL, collapse_below_pmd_ok },
 	{ "collapse_needs_anon_vma", FACT_BOOL, collapse_needs_anon_vma },
+	{ "collapse_passes_holes", FACT_BOOL, collapse_passes_holes },
 	{ "merge_into_unfaulted", FACT_BOOL, merge_into_unfaulted },
 	{ "sealed_zero_refused", FACT_BOOL, sealed_zero_refused },
 	{ "populate_stops_at_gap", FACT_BOOL, populate_stops_at_gap },
