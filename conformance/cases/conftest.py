@@ -14,14 +14,23 @@ from typing import Final, NamedTuple
 import pytest
 
 from conformance.abi import control_v1 as v1
+from conformance.abi.advice import BY_VALUE
 from conformance.abi.codec import unpack_struct
 from conformance.cases.evidence import EVIDENCE, Evidence, Run
+from conformance.model.missing import missing_feature
 from conformance.model.predict import predict
+from conformance.oracle.rules import advised
 from conformance.program.call import HEIRS, ForkExec, MadviseRanges, ProcessMadvise, Step
 from conformance.program.control_memory import pokes_of
 from conformance.program.kernel_facts import RangesCall
 from conformance.program.mapping import FileSlot, Mapping
-from conformance.program.outcome import Outcome, Snapshot, Status
+from conformance.program.outcome import (
+    CONTENT_MASK,
+    PAGE_PRESENT,
+    Outcome,
+    Snapshot,
+    Status,
+)
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
 from conformance.program.program import Program, Rights
 from conformance.program.struct_shapes import Shape, shape_of
@@ -29,13 +38,11 @@ from conformance.program.validate import validate
 from conformance.program.wire import Observe
 from conformance.spec import cite
 from conformance.spec.registry import load
+from conformance.spec.traceability import unmet
 from conformance.target.registry import is_guest, open_target
 from conformance.target.target import Target, TargetError
 
 INTERNAL_ERROR: Final = 3  # pytest.ExitCode
-# Rules that no branch of the model decides alone: the oracle tells them by the member of the
-# stats that differs.
-TOLD_BY_COMPARISON: Final = frozenset({"stats-first-error", "stats-single-fetch"})
 POISON: Final = 100  # MADV_HWPOISON
 LOOK: Final = Observe.EACH_STEP | Observe.ISOLATED
 _PARTS: Final = ("per_range", "stats", "array", "ctl")
@@ -158,6 +165,14 @@ class Arena(NamedTuple):
             for start, end in zip(vmas[0::4], vmas[1::4], strict=True)
         ]
 
+    def contents(self, *pages: int) -> list[int]:
+        """What pages hold, of those that are there (program.content); 0 for others."""
+        return [self.page(page) & CONTENT_MASK for page in pages]
+
+    def present(self, *pages: int) -> list[bool]:
+        """Which pages are there."""
+        return [bool(self.page(page) & PAGE_PRESENT) for page in pages]
+
     def page(self, page: int) -> int:
         """The word of a page, see program.outcome."""
         return self.snapshot.pages[page]
@@ -170,6 +185,12 @@ class Kernel:
         self.target = target
         self.seen: list[Seen] = []
         self.evidence = Evidence(target.name, target.facts)
+        self.skipped = False
+
+    def lacks(self, what: str) -> None:
+        """Skip the case: this target has no `what`."""
+        self.skipped = True
+        pytest.skip(f"{self.target.name} lacks {what}")
 
     def run(
         self,
@@ -179,8 +200,13 @@ class Kernel:
         whole: bool = False,
         rights: Rights = Rights.ALL,
     ) -> Seen:
-        """Run one program alone, with a look after each step. whole, rights: see Program."""
+        """Run one program alone, with a look after each step. whole, rights: see Program.
+
+        The case is skipped where the kernel lacks what the program needs, an advice too."""
         program = Program(layout, steps, files, whole, rights)
+        lacking = missing_feature(program, self.target.facts) or self._absent_advice(program)
+        if lacking:
+            self.lacks(lacking)
         guest = is_guest(self.target.name)
         assert not (problems := validate(program, guest)), problems
         (outcome,) = self.target.run_batch([program], LOOK)
@@ -189,6 +215,15 @@ class Kernel:
         results = outcome.results[len(program.setup()) :]
         self.seen.append(Seen(program, outcome, results))
         return self.seen[-1]
+
+    def _absent_advice(self, program: Program) -> str:
+        """The first advice that Linux knows and this kernel does not, or ""."""
+        values = [mark.advice for mapping in program.layout for mark in mapping.marks]
+        values += [entry.advice for step in program.steps for entry in advised(step)]
+        for value in values:
+            if value in BY_VALUE and value not in self.target.facts.advices:
+                return f"MADV_{BY_VALUE[value].name}"
+        return ""
 
 
 @pytest.fixture(scope="session")
@@ -209,19 +244,16 @@ def _checked(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]
     kernel = Kernel(target)
     request.node.stash[EVIDENCE] = kernel.evidence
     yield kernel
+    if kernel.skipped:
+        return
     assert kernel.seen, "the case ran no program"
-    decided = [
-        ident
-        for ident in requirements_of(request.node)
-        if not load()[ident].held_by and ident not in TOLD_BY_COMPARISON
-    ]
     cite.HITS.clear()
     for seen in kernel.seen:
         prediction = predict(
             seen.program, target.facts, outside=seen.outcome.outside, observe=int(LOOK)
         )
         kernel.evidence.unspecified += len(prediction.unspecified)
-    missed = [ident for ident in decided if ident not in cite.HITS]
+    missed = unmet(load(), requirements_of(request.node), cite.HITS)
     assert not missed, f"{missed} not met; met were: {', '.join(sorted(cite.HITS))}"
 
 

@@ -5,12 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from conformance.abi.advice import BY_NAME
-from conformance.program.call import IoRange, Madvise, MadviseRanges, ProcessMadvise
+from conformance.program.call import (
+    IoRange,
+    Madvise,
+    MadviseRanges,
+    ProcessMadvise,
+    TouchPages,
+)
 from conformance.program.control_struct import All, ControlFields, Multi, Range, Single
-from conformance.program.mapping import Kind, Lock, Mapping, Touch
+from conformance.program.mapping import (
+    Backing,
+    FileSlot,
+    Kind,
+    Lock,
+    Mapping,
+    Prot,
+    Sharing,
+    Touch,
+)
 from conformance.program.places import PAGE, page_address
 
 ANON = Kind.ANON
+HUGE = 512  # pages in a huge page, and the first arena page that one may begin at
+MEMFD = (FileSlot(Backing.MEMFD, 8),)  # for memfd()
 
 
 def anon(at: int, pages: int, **more: Any) -> Mapping:
@@ -21,6 +38,36 @@ def anon(at: int, pages: int, **more: Any) -> Mapping:
 def written(at: int, pages: int, **more: Any) -> Mapping:
     """Private anonymous memory, every page written."""
     return Mapping(ANON, at, pages, touches=(Touch(0, pages),), **more)
+
+
+def shared(at: int, pages: int, **more: Any) -> Mapping:
+    """Shared anonymous memory, every page written."""
+    return Mapping(ANON, at, pages, sharing=Sharing.SHARED, touches=(Touch(0, pages),), **more)
+
+
+def memfd(at: int, pages: int, **more: Any) -> Mapping:
+    """A shared mapping of file slot 0, a memfd, not touched."""
+    return Mapping(Kind.MEMFD, at, pages, sharing=Sharing.SHARED, **more)
+
+
+def perf(at: int) -> Mapping:
+    """Page frames of the kernel's, five of them."""
+    return Mapping(Kind.PERF, at, 5, sharing=Sharing.SHARED)
+
+
+def vvar(at: int) -> Mapping:
+    """The process's own [vvar], with room for eight pages."""
+    return Mapping(Kind.VVAR, at, 8, Prot.R)
+
+
+def droppable(at: int, pages: int) -> Mapping:
+    """MAP_DROPPABLE, every page written."""
+    return Mapping(Kind.DROPPABLE, at, pages, touches=(Touch(0, pages),))
+
+
+def hugetlb(pages: int = 2 * HUGE) -> Mapping:
+    """Private huge pages of hugetlb from arena page HUGE on, the first one written."""
+    return Mapping(Kind.HUGETLB, HUGE, pages, touches=(Touch(0),))
 
 
 def locked(at: int, pages: int) -> Mapping:
@@ -36,6 +83,11 @@ def advice(name: str) -> int:
 def madvise(page: int, pages: int, name: str) -> Madvise:
     """madvise(2) on arena pages."""
     return Madvise(page_address(page), pages * PAGE, advice(name))
+
+
+def read(page: int, pages: int = 1) -> TouchPages:
+    """The program reads pages."""
+    return TouchPages(page, pages, write=False)
 
 
 def vector(name: str, *spans: tuple[int, int], **more: Any) -> ProcessMadvise:
