@@ -32,12 +32,13 @@ COMMANDS: Final[dict[str, Command]] = {
     "replay": Command("ci.cli.replay", "Run program files again and judge each.", native=True),
     "show": Command("ci.cli.show", "Draw a program: layout, calls, gaps, flags, page states."),
     "conform": Command("ci.cli.conform", "Run the hand-written cases of the specification."),
+    "spec": Command(
+        "ci.cli.spec", "List the requirements, and what proves and exercises each.", native=True
+    ),
     "shrink": Command("ci.cli.shrink", "Make a program that diverges small.", native=True),
     "gate": Command(
         "ci.cli.gate", "Say what changed between two kernels, and was it expected.", native=True
     ),
-    "bisect": Command("ci.cli.bisect", "Find the kernel, or the commit, that brought it in."),
-    "history": Command("ci.cli.history", "Past mistakes of the kernel, and who still has them."),
     "mutants": Command("ci.cli.mutants", "Plant faults and see whether each is found."),
     "kernels": Command("ci.cli.kernels", "Build and list the kernels that guests boot."),
     "doctor": Command("ci.cli.doctor", "Say what this machine has, lacks, and how to get it."),

@@ -18,7 +18,8 @@ class Unspecified(NamedTuple):
     reason: str
 
 
-# Reasons why a kernel may choose, by id; reports print the text.
+# Reasons why a kernel may choose, by id; reports print the text. The requirement that lets it
+# choose stands in REASON_RULES.
 REASONS: Final[dict[str, str]] = {
     "fault-around": "a read fault may map neighbouring pages that are in the page cache "
     "(do_fault_around)",
@@ -29,6 +30,14 @@ REASONS: Final[dict[str, str]] = {
     "droppable": "pages of MAP_DROPPABLE may be thrown away whenever memory is short",
     "special-page": "what a page of [vvar] holds, and whether it is there, is the kernel's",
     "reclaim-may-drop": "PAGEOUT may unmap a page that can be read back, or leave it",
-    "no-memory": "the kernel may run out of the memory that the call needs",
-    "readahead": "WILLNEED only asks: pages may or may not have been read in",
+}
+REASON_RULES: Final[dict[str, str]] = {
+    "fault-around": "touch-neighbours",
+    "huge-page": "touch-huge",
+    "khugepaged": "khugepaged-may-collapse",
+    "large-folio": "touch-neighbours",
+    "lazy-free": "madvise-free-content",
+    "droppable": "droppable-may-go",
+    "special-page": "special-content",
+    "reclaim-may-drop": "madvise-pageout-kept",
 }

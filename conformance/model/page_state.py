@@ -75,6 +75,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
             cite("touch-uffd")
             return SIGBUS
         if write:
+            if vma.flags & f.DP:
+                met("droppable-may-go")
             space.copy_of[index] = 0
             space.lazy[index] = bool(vma.flags & f.DP)
         space.pte[index] = PTE_PRESENT
@@ -149,6 +151,7 @@ def _fault_around(space: AddressSpace, vma: Vma, page: int, write: bool) -> None
         if space.pte[other] == PTE_NONE:
             file_page = vma.file_page(other + space.base)
             if file_page < file.pages and (not file.shmem or file_page in file.cached):
+                met("touch-neighbours")
                 space.pte[other] = PTE_MAYBE
                 space.why[other] = why
 

@@ -219,6 +219,7 @@ class _Run:
         space = self.process.space
         for vma in space.vmas:
             if vma.special and vma.file is None and vma.start < end and vma.end > start:
+                met("special-content")
                 reason = Unspecified(REASONS["special-page"])
                 self.out.unspecified[self.serial - 1] = reason
                 if vma.end < end:

@@ -26,6 +26,12 @@ class _Chapter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @cache
+def chapters(folder: Path = FOLDER) -> dict[str, tuple[Requirement, ...]]:
+    """Requirements by the name of their chapter. Raises RegistryError."""
+    return {path.stem: read_chapter(path) for path in sorted(folder.glob("*.toml"))}
+
+
+@cache
 def load(folder: Path = FOLDER) -> dict[str, Requirement]:
     """Requirements by id, chapters in order of their names. Raises RegistryError."""
     out: dict[str, Requirement] = {}
