@@ -39,6 +39,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "gate": Command(
         "ci.cli.gate", "Say what changed between two kernels, and was it expected.", native=True
     ),
+    "bisect": Command("ci.cli.bisect", "Find the kernel, or the commit, that brought it in."),
+    "history": Command("ci.cli.history", "Past mistakes of the kernel, and who still has them."),
     "mutants": Command("ci.cli.mutants", "Plant faults and see whether each is found."),
     "kernels": Command("ci.cli.kernels", "Build and list the kernels that guests boot."),
     "doctor": Command("ci.cli.doctor", "Say what this machine has, lacks, and how to get it."),

@@ -13,6 +13,7 @@ from conformance.program.text_table import ProgramTextError
 
 SUFFIX: Final = ".toml"
 LEDGER_FOLDER: Final = "ledger"  # its files are no programs; they are checked, not run
+INDEX_NAME: Final = "index.toml"  # says what is known of the programs beside it
 STANDARD_INPUT: Final = "-"
 
 
@@ -36,7 +37,11 @@ def find_files(paths: tuple[Path, ...]) -> list[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob(f"*{SUFFIX}") if not path.name.startswith("."))
+    return (
+        path
+        for path in folder.rglob(f"*{SUFFIX}")
+        if not path.name.startswith(".") and path.name != INDEX_NAME
+    )
 
 
 def is_ledger(path: Path) -> bool:

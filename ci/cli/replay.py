@@ -109,7 +109,7 @@ def _line(one: Replayed, word: str) -> str:
 
 def _details(one: Replayed) -> Iterator[str]:
     if one.known is not None:
-        yield f"known: {one.known.id}: {one.known.reason.split('. ')[0]}"
+        yield f"known: {one.known.id}: {' '.join(one.known.reason.split()).split('. ')[0]}"
     finding = one.case.finding
     if finding is not None and not one.shown:
         yield f"expected: {finding.title}"

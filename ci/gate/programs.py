@@ -25,6 +25,7 @@ FOLDERS: Final = ("seeds", "regressions", "history", "findings")
 INDEX: Final = "index.toml"  # says what is known of the programs beside it
 SOURCES: Final = ("corpus", "sweep", "fresh")
 GUEST_ONLY: Final = "base or head lacks: being a kernel that can be thrown away"
+POISONS: Final = "it poisons memory, which later programs would miss"
 
 
 class Named(NamedTuple):
@@ -43,10 +44,10 @@ class Programs:
     def __init__(self, seed: int, fresh: int, guests: bool, corpus: Path = CORPUS) -> None:
         self.seed = seed
         self.fresh = fresh
-        self.left_out = 0  # programs that only a kernel that can be thrown away may run
+        self.left_out: dict[str, int] = {}  # by reason: programs that are not run at all
         self._source = ProgramSource(seed, GenerateOptions())
         self._corpus = list(self._read_corpus(corpus, guests))
-        self._sweep = list(self._read_sweep(guests))
+        self._sweep = list(self._read_sweep())
 
     def __len__(self) -> int:
         return len(self._corpus) + len(self._sweep) + self.fresh
@@ -82,15 +83,18 @@ class Programs:
                 if guests or not validate(program):
                     yield Named(name, program, "corpus")
                 else:
-                    self.left_out += 1
+                    self._leave_out(GUEST_ONLY)
 
-    def _read_sweep(self, guests: bool) -> Iterator[Named]:
+    def _read_sweep(self) -> Iterator[Named]:
         for surface in (MADVISE, PROCESS_MADVISE):
             for cell in cells(surface):
-                if guests or not cell.guest:
-                    yield Named(cell.id, cell.program, "sweep")
+                if cell.guest:
+                    self._leave_out(POISONS)
                 else:
-                    self.left_out += 1
+                    yield Named(cell.id, cell.program, "sweep")
+
+    def _leave_out(self, reason: str) -> None:
+        self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
 
 def _read(path: Path, name: str) -> Document:

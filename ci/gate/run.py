@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ci.gate.compare import ALONE, DIFFERENCES, LOOK, Compared, Comparer, Seen, Status
-from ci.gate.programs import CORPUS, GUEST_ONLY, Named, Programs
+from ci.gate.programs import CORPUS, Named, Programs
 from ci.gate.settle import Settler
 from ci.gate.state import Example, Kernel, Options, State, new_state, save_state
 from conformance.oracle.expected_change import flat_facts
@@ -55,8 +55,7 @@ class Gate:
         if state is None:
             state = new_state(options, _kernel(base), _kernel(head), len(programs))
             state.applicable = list(self._comparer.applicable)
-            if programs.left_out:
-                state.left_out[GUEST_ONLY] = programs.left_out
+            state.left_out |= programs.left_out
         self.state = state
         self._before = state.seconds
 

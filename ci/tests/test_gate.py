@@ -267,7 +267,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
 def test_every_fact_has_a_kind_and_no_other_is_named() -> None:
     assert named_kinds() <= set(KernelFacts.__struct_fields__)
     behaves = {name for name in flat_facts(FACTS) if kind_of(name) is FactKind.BEHAVES}
-    assert "merge_unfaulted_left" in behaves
+    assert "populate_stops_at_gap" in behaves
     assert "swap" not in behaves
 
 

@@ -1,0 +1,209 @@
+"""Past mistakes of the kernel, each with a program that shows it and where it fails and passes.
+
+    format = 1
+
+    [[bug]]
+    id = "merge-with-faulted-left"
+    title = "mm/vma: fix incorrectly disallowed anonymous VMA merges"
+    program = "history/merge-with-faulted-left.toml"
+    wrong = "what kernels with it did"
+    reference = "the commit, and where it can be read"
+    fixed = "6.16"
+    fails = ["6.1", "6.12"]
+    passes = ["6.16", "6.18"]
+    facts = { merge_unfaulted_left = true }
+    identity = ["madvise/*/*/vma-merge/vma.split"]
+
+program: a file in corpus/. fixed: the first release without it; "" while there is none. fails,
+passes: releases whose stock kernels were seen to. facts: where the model knows the mistake as one
+of two ways to behave, the right one. identity: patterns of how it shows. mutant: where no stock
+kernel has it any more, the planted mistake that brings it back: "model/NAME" puts it into the
+model, and the program tells it from a kernel that is right; "shim/NAME" into a call.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import Enum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ci.gate.compare import FULL_LOOK
+from ci.gate.programs import CORPUS, INDEX
+from conformance.model.predict import predict
+from conformance.oracle.expected_change import FLAT_NAMES, FactValue, with_facts
+from conformance.oracle.identity import identify
+from conformance.oracle.judge import judge
+from conformance.oracle.ledger_values import (
+    at_least,
+    at_most,
+    read_file,
+    read_id,
+    read_patterns,
+    read_release,
+    read_releases,
+    read_words,
+)
+from conformance.oracle.verdict import Verdict, VerdictKind
+from conformance.program.program import Program
+from conformance.program.text import loads
+from conformance.program.text_table import PlaceError, ProgramTextError, Table, line_of, type_words
+from conformance.target.target import Target
+
+FORMAT: Final = 1
+FOLDER: Final = CORPUS / "history"
+BUGS_MAX: Final = 1000
+RUNS: Final = 5
+
+
+class HistoryError(Exception):
+    """The index, or a program it names, cannot be used. str() says where, and what is allowed."""
+
+
+class Bug(msgspec.Struct, frozen=True):
+    """One mistake; the members are those of the file."""
+
+    id: str
+    title: str
+    program: str
+    wrong: str
+    reference: str
+    fixed: str
+    fails: tuple[str, ...]
+    passes: tuple[str, ...]
+    facts: dict[str, FactValue]
+    identity: tuple[str, ...]
+    mutant: str = ""
+
+    def expected(self, release: str) -> Seen | None:
+        """What a stock kernel of this release was seen to do; None: nobody has looked."""
+        for known, seen in ((self.fails, Seen.FAILS), (self.passes, Seen.PASSES)):
+            for one in known:
+                if at_least(release, one) and at_most(release, one):
+                    return seen
+        return None
+
+
+class Seen(str, Enum):
+    """What a kernel does with the program of a bug."""
+
+    FAILS = "fails"
+    PASSES = "passes"
+    OTHER = "differs in another way"
+    SKIPPED = "cannot run it"
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A kernel's answer. shown of runs: that failed so. words: how, or why not."""
+
+    seen: Seen
+    shown: int
+    runs: int
+    words: str
+
+
+def load_history(folder: Path = FOLDER) -> tuple[Bug, ...]:
+    """All bugs, in order of the file. Raises HistoryError."""
+    path = folder / INDEX
+    try:
+        text = path.read_text(encoding="utf-8")
+        top = Table(tomllib.loads(text), "", ("", 0))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise HistoryError(f"{path}: {error}") from error
+    try:
+        if top.integer("format", 0, 1 << 31) != FORMAT:
+            raise top.fail("format", f"this version of madvet reads only format = {FORMAT}")
+        bugs = tuple(
+            read_bug(Table(value, f"bug {i + 1}", ("bug", i)))
+            for i, value in enumerate(top.items("bug", BUGS_MAX))
+        )
+        top.end()
+    except PlaceError as error:
+        line = line_of(text, error.header, error.key)
+        raise HistoryError(f"{path}:{line}: {error}" if line else f"{path}: {error}") from None
+    ids = [bug.id for bug in bugs]
+    twice = sorted({ident for ident in ids if ids.count(ident) > 1})
+    if twice:
+        raise HistoryError(f"{path}: {', '.join(twice)} stands twice; ids are unique")
+    return bugs
+
+
+def read_bug(table: Table) -> Bug:
+    """One [[bug]]. Raises PlaceError."""
+    ident = read_id(table)
+    title, wrong, reference = read_words(table, ("title", "wrong", "reference"))
+    program = read_file(table, "program")
+    fixed = read_release(table, "fixed")
+    fails, passes = (read_releases(table, key) for key in ("fails", "passes"))
+    both = sorted(set(fails) & set(passes))
+    if both:
+        raise table.fail("passes", f"{', '.join(both)} cannot both fail and pass")
+    facts = _facts(table)
+    mutant = table.string("mutant", "")
+    if not fails and not mutant:
+        raise table.fail("mutant", "is missing: where no stock kernel fails, what brings it back?")
+    bug = Bug(
+        ident, title, program, wrong, reference, fixed, fails, passes, facts,
+        read_patterns(table), mutant,
+    )  # fmt: skip
+    table.end()
+    return bug
+
+
+def _facts(table: Table) -> dict[str, FactValue]:
+    if not table.has("facts"):
+        return {}
+    value = table.take("facts")
+    if not isinstance(value, dict) or not value:
+        raise table.fail("facts", "must be a table such as { merge_unfaulted_left = true }")
+    for name, wanted in value.items():
+        if name not in FLAT_NAMES:
+            raise table.fail("facts", f'knows no fact "{name}"; see docs/facts.md')
+        if not isinstance(wanted, bool | int | str):
+            raise table.fail("facts", f"{name} cannot be {type_words(wanted)}")
+    return dict(value)
+
+
+def program_of(bug: Bug, corpus: Path = CORPUS) -> Program:
+    """The program that shows it. Raises HistoryError."""
+    path = corpus / bug.program
+    try:
+        return loads(path.read_bytes(), str(path)).program
+    except OSError as error:
+        raise HistoryError(f"{path}: cannot be read: {error.strerror}") from error
+    except ProgramTextError as error:
+        raise HistoryError(str(error)) from error
+
+
+def check(bug: Bug, program: Program, target: Target, runs: int = RUNS) -> Checked:
+    """What a kernel does, judged by what is right. Raises TargetError."""
+    verdicts = [verdict_of(bug, program, target) for _ in range(runs)]
+    unjudged = [v for v in verdicts if v.kind in (VerdictKind.SKIPPED, VerdictKind.HARNESS_ERROR)]
+    if unjudged:
+        return Checked(Seen.SKIPPED, 0, runs, unjudged[0].reason)
+    bad = [verdict for verdict in verdicts if verdict.bad]
+    if not bad:
+        return Checked(Seen.PASSES, 0, runs, "")
+    shown = [verdict for verdict in bad if shows(bug, program, verdict)]
+    words = (shown or bad)[0].differences[0].words
+    return Checked(Seen.FAILS if shown else Seen.OTHER, len(shown), runs, words)
+
+
+def verdict_of(bug: Bug, program: Program, target: Target) -> Verdict:
+    """One run, judged with the right facts. Raises TargetError."""
+    (outcome,) = target.run_batch([program], FULL_LOOK)
+    own = predict(program, target.facts, outside=outcome.outside, observe=int(FULL_LOOK))
+    if own.skip:
+        return Verdict(VerdictKind.SKIPPED, reason=own.skip)
+    right = with_facts(target.facts, bug.facts)
+    prediction = predict(program, right, outside=outcome.outside, observe=int(FULL_LOOK))
+    return judge(program, outcome, prediction)
+
+
+def shows(bug: Bug, program: Program, verdict: Verdict) -> bool:
+    """Is a bad verdict this bug?"""
+    identity = str(identify(program, verdict))
+    return any(fnmatchcase(identity, pattern) for pattern in bug.identity)
