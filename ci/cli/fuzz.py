@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from ci.cli import exit_codes
 from ci.cli.arguments import (
@@ -140,12 +141,15 @@ def _run(
 ) -> int:
     if not quiet:
         click.echo(f"seed {options.seed}: {again(options)}", err=True)
+    folder.begin(msgspec.to_builtins(options))
     with choose_progress(quiet, sys.stderr) as show:
         result = Campaign(options, folder, show, WORKER_MODULE).run()
     code = exit_code(result, fail_on)
     print_summary(options, result, folder, code)
+    summary = summary_json(options, result, folder, code)
+    folder.end(summary)
     if json_path is not None:
-        write_json(json_path, summary_json(options, result, folder, code))
+        write_json(json_path, summary)
     return code
 
 

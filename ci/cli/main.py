@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "spec": Command(
         "ci.cli.spec", "List the requirements, and what proves and exercises each.", native=True
     ),
+    "report": Command("ci.cli.report", "Write the reports of a run or campaign that was kept."),
     "shrink": Command("ci.cli.shrink", "Make a program that diverges small.", native=True),
     "gate": Command(
         "ci.cli.gate", "Say what changed between two kernels, and was it expected.", native=True

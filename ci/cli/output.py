@@ -32,6 +32,8 @@ class FindingFolder:
     def __init__(self, given: Path | None) -> None:
         self.paths: dict[str, Path] = {}  # by Finding.slug
         self._store: Store | None = None
+        self._options = b""  # of the campaign that has begun
+        self._campaign = 0  # its number in the store
         if given is not None:
             try:
                 self._store = Store(given)
@@ -43,11 +45,34 @@ class FindingFolder:
         """Where the findings are; None as long as there is no folder."""
         return None if self._store is None else self._store.folder
 
+    def begin(self, options: dict[str, Any]) -> None:
+        """A campaign begins: the folder tells of it, if there is one or as soon as there is.
+        Raises OutputError."""
+        self._options = msgspec.json.encode({"options": options})
+        try:
+            self._note_begin()
+        except FindingsError as error:
+            raise OutputError(str(error)) from error
+
+    def end(self, summary: dict[str, Any]) -> None:
+        """It has ended. Raises OutputError."""
+        if self._store is None:
+            return
+        try:
+            self._store.end_campaign(self._campaign, msgspec.json.encode(summary))
+        except FindingsError as error:
+            raise OutputError(str(error)) from error
+
+    def _note_begin(self) -> None:
+        if self._store is not None and self._options:
+            self._campaign = self._store.begin_campaign(self._options)
+
     def keep(self, finding: Finding) -> None:
         """Store a finding at once. Raises FindingsError after printing the reproducer."""
         try:
             if self._store is None:
                 self._store = _default_store()
+                self._note_begin()
             self._store.keep(finding)
             self.paths[finding.slug] = self._store.path_of(finding)
         except FindingsError:

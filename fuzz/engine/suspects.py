@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import msgspec
+
 from conformance.oracle.ledger import Ledger, load_ledger
 from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.program import Program
@@ -20,8 +22,8 @@ from fuzz.engine import messages as m
 from fuzz.engine.budget import CampaignOptions
 from fuzz.engine.lane import Lane, Suspect
 from fuzz.engine.statistics import KNOWN, NOT_REPRODUCED, Tally, count, note
-from fuzz.findings.finding import Finding
-from fuzz.triage.examine import examine, still_fails
+from fuzz.findings.finding import Evidence, Finding
+from fuzz.triage.examine import examine, outcome_of, still_fails
 from fuzz.triage.shrink import ShrinkBudget, shrink
 from fuzz.triage.stability import DEFLAKE_RUNS, Confirmed, confirm
 
@@ -124,7 +126,8 @@ class Suspects:
             again = confirm(target, small, DEFLAKE_RUNS)
             if again is not None and again.identity.alike(seen.identity):
                 program, seen = small, again
-        return finding(target, program, seen, self._options.seed, suspect.number)
+        found = finding(target, program, seen, self._options.seed, suspect.number)
+        return msgspec.structs.replace(found, evidence=_evidence(target, program, seen))
 
     def _shrink(self, target: Target, program: Program, seen: Confirmed) -> Program:
         identity = seen.identity
@@ -162,6 +165,15 @@ def finding(target: Target, program: Program, seen: Confirmed, seed: int, index:
         seed=seed,
         index=index,
     )
+
+
+def _evidence(target: Target, program: Program, seen: Confirmed) -> Evidence | None:
+    """What reports draw; not worth a guest or a deadline."""
+    if seen.verdict.log or seen.verdict.kind in (VerdictKind.CRASH, VerdictKind.HANG):
+        return None
+    runs = DEFLAKE_RUNS if seen.flaky else 1
+    outcome = outcome_of(target, program, seen.identity, seen.observe, runs)
+    return Evidence(outcome, int(seen.observe), target.facts) if outcome is not None else None
 
 
 def words_of(verdict: Verdict) -> str:

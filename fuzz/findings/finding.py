@@ -9,9 +9,20 @@ from typing import Final
 import msgspec
 
 from conformance.oracle.verdict import Verdict
+from conformance.program.kernel_facts import KernelFacts
+from conformance.program.outcome import Outcome
 from conformance.program.program import Program
 
 SLUG_CHARACTERS_MAX: Final = 120  # with hash and suffix well under NAME_MAX, 255 bytes
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """A run that showed a finding: what was seen, with which look (program.wire.Observe), on a
+    kernel of which facts. Reports draw it."""
+
+    outcome: Outcome
+    observe: int
+    facts: KernelFacts
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -20,7 +31,8 @@ class Finding(msgspec.Struct, frozen=True):
     identity: what tells it from others (conformance.oracle.identity; a crash: its title).
     verdict: of the run with the fullest look. shown of runs: how many runs alone, in a fresh
     process each, showed it. target, release: whose kernel it is. seed, index: the generator's
-    seed and the number of the program it came from, -1 where it came from a file.
+    seed and the number of the program it came from, -1 where it came from a file. evidence:
+    None of a crash or a hang, and of what did not show again when it was to be kept.
     """
 
     identity: str
@@ -32,6 +44,7 @@ class Finding(msgspec.Struct, frozen=True):
     release: str
     seed: int = 0
     index: int = -1
+    evidence: Evidence | None = None
 
     @property
     def title(self) -> str:

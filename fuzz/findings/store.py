@@ -43,6 +43,12 @@ CREATE TABLE IF NOT EXISTS finding (
     first REAL NOT NULL,        -- seconds since 1970
     last REAL NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS campaign (
+    number INTEGER PRIMARY KEY,
+    began REAL NOT NULL,        -- seconds since 1970
+    ended REAL,                 -- NULL: it runs, or it died
+    summary BLOB NOT NULL       -- JSON: its options, or once it has ended what `fuzz --json` says
+) STRICT;
 CREATE TABLE IF NOT EXISTS dropped (identity TEXT PRIMARY KEY, seen INTEGER NOT NULL) STRICT;
 """
 
@@ -67,6 +73,15 @@ class Stored(msgspec.Struct, frozen=True):
     finding: Finding
     seen: int
     path: Path
+
+
+class Campaign(msgspec.Struct, frozen=True):
+    """One campaign that kept its findings here. began, ended: seconds since 1970; ended is None
+    of one that runs or died. summary: JSON, see the schema."""
+
+    began: float
+    ended: float | None
+    summary: bytes
 
 
 class Store:
@@ -121,6 +136,30 @@ class Store:
                     "it was written by another version of madvet, its reproducer still works"
                 ) from error
             yield Stored(finding, seen, self._path(slug))
+
+    def begin_campaign(self, options: bytes) -> int:
+        """A campaign begins; its number. options: JSON. Raises FindingsError."""
+        with _told(self.folder, "cannot be written"):
+            cursor = self._database.execute(
+                "INSERT INTO campaign (began, summary) VALUES (?, ?)", (time.time(), options)
+            )
+        return int(cursor.lastrowid or 0)
+
+    def end_campaign(self, number: int, summary: bytes) -> None:
+        """A campaign has ended. summary: JSON. Raises FindingsError."""
+        with _told(self.folder, "cannot be written"):
+            self._database.execute(
+                "UPDATE campaign SET ended = ?, summary = ? WHERE number = ?",
+                (time.time(), summary, number),
+            )
+
+    def campaigns(self) -> list[Campaign]:
+        """All campaigns, the first first. Raises FindingsError."""
+        with _told(self.folder, "cannot be read"):
+            rows = self._database.execute(
+                "SELECT began, ended, summary FROM campaign ORDER BY number"
+            ).fetchall()
+        return [Campaign(*row) for row in rows]
 
     def dropped(self) -> int:
         """How many findings were not kept for want of room."""

@@ -10,6 +10,7 @@ from conformance.model.predict import predict
 from conformance.oracle.identity import Identity, identify
 from conformance.oracle.judge import judge
 from conformance.oracle.verdict import Verdict
+from conformance.program.outcome import Outcome
 from conformance.program.program import Program
 from conformance.program.wire import Observe
 from conformance.target.target import Target
@@ -82,3 +83,22 @@ def still_fails(
         return [any(shown[i : i + runs]) for i in range(0, len(shown), runs)]
 
     return ask
+
+
+def outcome_of(
+    target: Target,
+    program: Program,
+    identity: Identity,
+    observe: Observe,
+    runs: int,
+    policy: Policy = DEFAULT_POLICY,
+) -> Outcome | None:
+    """What a program does when it shows a bug: the first of at most `runs` runs alone that does.
+    Raises TargetError."""
+    for _ in range(runs):
+        (outcome,) = target.run_batch([program], observe)
+        prediction = predict(program, target.facts, policy, outcome.outside, int(observe))
+        verdict = judge(program, outcome, prediction)
+        if verdict.bad and identify(program, verdict) == identity:
+            return outcome
+    return None
