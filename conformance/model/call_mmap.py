@@ -99,7 +99,7 @@ def mmap(process: Process, mapping: Mapping) -> int:
     if kind is _SECRETMEM:
         return _map_secret(process, mapping, start)
     shared = mapping.sharing is _SHARED
-    late = 0  # what the file's own mmap() says, when what was there is gone
+    late = False  # the file's own mmap() looks at the seals, when what was there is gone
     if kind is _ANON and not shared and not process.facts.noexec:
         flags = PROT_FLAGS[PROT_BITS[mapping.prot]] | MAY
         if flags & f.WR:
@@ -110,17 +110,18 @@ def mmap(process: Process, mapping: Mapping) -> int:
         error = _check(process, mapping, vma, shared)
         if error:
             return -error
-        error = _check_seal(mapping, vma)
-        if error and not process.facts.mmap_seal_late:
-            return -error
-        late = error
+        late = process.facts.mmap_seal_late and _sealed(vma)
+        if not late and _sealed(vma) and vma.flags & f.WR:
+            cite("mmap-sealed-file")
+            return -EPERM
     if len(space.vmas) > process.facts.max_map_count:
         return -ENOMEM
     error = _make_room(space, vma.start, vma.end)
     if error:
         return -error
     if late:
-        return -late
+        error = _map_sealed_late(space, vma)
+        return -error if error else address
     cite("mmap-fixed")
     merge_new(space, vma, next_first=process.facts.mmap_next_first)
     return address
@@ -193,14 +194,33 @@ def _check(process: Process, mapping: Mapping, vma: Vma, shared: bool) -> int:
     return 0
 
 
-def _check_seal(mapping: Mapping, vma: Vma) -> int:
-    """memfd_check_seals_mmap(), in 6.1 seal_check_future_write(): 0 or a positive errno."""
-    file = vma.file
-    if mapping.kind is not _MEMFD and mapping.kind is not _TMPFS and mapping.kind is not _DISK:
+def _sealed(vma: Vma) -> bool:
+    """Do the seals of its file forbid a shared mapping to be written to?
+
+    Source: memfd_check_seals_mmap(), in 6.1 seal_check_future_write().
+    """
+    return bool(vma.file is not None and vma.file.sealed and vma.flags & f.SH)
+
+
+def _map_sealed_late(space: AddressSpace, vma: Vma) -> int:
+    """A VMA that can be made larger is, whatever the seals say: the file is not asked. Only if
+    there is none, the file refuses, or forbids later writing. 0 or a positive errno.
+
+    Source: mmap_region() of 6.1.
+    """
+    vma.flags |= f.MW
+    if merge_new(space, vma, next_first=space.facts.mmap_next_first) is not vma:
+        cite("mmap-fixed")
         return 0
-    if file is not None and file.sealed and vma.flags & f.SH and vma.flags & f.WR:
+    if vma.flags & f.WR:
+        space.remove(vma)
         cite("mmap-sealed-file")
         return EPERM
+    vma.flags &= ~f.MW
+    if space.vmas[0] is not vma:  # tried once more, where a VMA lies before it
+        space.remove(vma)
+        merge_new(space, vma)
+    cite("mmap-fixed")
     return 0
 
 

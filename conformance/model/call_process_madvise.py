@@ -14,7 +14,7 @@ from conformance.model.remote_access import access, check_remote, find_task
 from conformance.program.call import ProcessMadvise
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.places import PAGE
-from conformance.program.struct_shapes import Shape, shape_of
+from conformance.program.struct_shapes import LP64_SHAPE, Shape, shape_of
 from conformance.spec.cite import cite, met
 
 UIO_MAXIOV: Final = 1024
@@ -90,6 +90,10 @@ def _import(process: Process, at: int, count: int, shape: Shape) -> list[tuple[i
     if count and not access_ok(process.facts, at, count * size):
         cite("process-madvise-vec-fault")
         return EFAULT
+    if process.facts.iovec_whole and count and shape is LP64_SHAPE:
+        if process.memory.read(at, count * size) is None:  # copy_iovec_from_user() of 6.1
+            cite("process-madvise-vec-fault")
+            return EFAULT
     for i in range(count):
         # The length is read before the base: a fault at the base has mapped the length's page.
         tail = process.memory.read(at + i * size + word, word)
@@ -105,7 +109,7 @@ def _import(process: Process, at: int, count: int, shape: Shape) -> list[tuple[i
     total = 0
     for i, (start, length) in enumerate(out):
         checked = length
-        if count == 1 and length > MAX_RW_COUNT:
+        if count == 1 and length > MAX_RW_COUNT and process.facts.iovec_one_clamped:
             met("process-madvise-one-clamped")
             checked = MAX_RW_COUNT
         if not access_ok(process.facts, start, checked):

@@ -57,6 +57,8 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     populate_stops_at_gap: bool = True  # 6.9
     remote_access_first: bool = True  # mm_access() before the advice check (6.13)
     self_needs_nice: bool = False  # process_madvise() on oneself needs CAP_SYS_NICE (6.1)
+    iovec_whole: bool = False  # a vector is copied before any length is looked at (until 6.6)
+    iovec_one_clamped: bool = True  # of one element, what is too long is cut before the check (6.4)
     lockonfault_shown: bool = True  # VmFlags has a name for it, `lf`
     mprotect_unaccounts: bool = True  # untouched memory made read-only is not charged for (6.4)
     mmap_next_first: bool = False  # new memory goes to the VMA behind, if not to both (6.1)

@@ -42,6 +42,7 @@ from conformance.program.places import (
     PAGE,
     PIDFD_SELF_GROUP,
     PIDFD_SELF_THREAD,
+    ZONE_END,
     page_address,
 )
 from conformance.program.program import Program, Rights
@@ -170,6 +171,17 @@ def test_what_lay_where_a_sealed_file_is_refused(late: bool, left: int) -> None:
     assert len(rows(seen)) == left
 
 
+@pytest.mark.parametrize(("late", "expected"), [(True, [(0, 2)]), (False, [(0, 1)])])
+def test_seals_are_not_looked_at_where_an_older_mapping_grows(
+    late: bool, expected: list[tuple[int, int]]
+) -> None:
+    older = Mapping(Kind.MEMFD, 0, 1, sharing=Sharing.SHARED)
+    newer = Mapping(Kind.MEMFD, 1, 1, sharing=Sharing.SHARED, offset=1)
+    program = Program((older,), steps(Mmap(newer)), (FileSlot(Backing.MEMFD, 2, True),))
+    seen = rows(foresee(program, mmap_seal_late=late))
+    assert [(start, after) for start, after, _ in seen] == expected
+
+
 @pytest.mark.parametrize(("hides", "error"), [(True, ENOMEM), (False, EINVAL)])
 def test_what_mmap_says_over_what_is_never_split(hides: bool, error: int) -> None:
     vvar = Mapping(Kind.VVAR, 0, 4, Prot.R)
@@ -191,6 +203,20 @@ def test_a_bad_advice_for_a_process_without_memory(pidfd: int) -> None:
     assert result(foresee(advised(pidfd, COLD), **old)) == -ESRCH
     assert result(foresee(advised(pidfd, RANDOM))) == -ESRCH
     assert result(foresee(advised(FD_PIDFD_DEAD, RANDOM), **old)) == -ESRCH  # there is no task
+
+
+@pytest.mark.parametrize(("whole", "error"), [(True, EFAULT), (False, EINVAL)])
+def test_a_vector_with_two_mistakes(whole: bool, error: int) -> None:
+    wrong = (IoRange(page_address(0), 1 << 63),)
+    call = ProcessMadvise(COLD, wrong, count=2, vec_at=ZONE_END - 16)
+    assert result(foresee(Program((anon(0),), steps(call)), iovec_whole=whole)) == -error
+
+
+@pytest.mark.parametrize(("clamped", "error"), [(True, ENOMEM), (False, EFAULT)])
+def test_a_single_element_that_is_too_long(clamped: bool, error: int) -> None:
+    call = ProcessMadvise(COLD, (IoRange(page_address(0), 1 << 62),))
+    seen = foresee(Program((anon(0),), steps(call)), iovec_one_clamped=clamped)
+    assert result(seen) == -error
 
 
 @pytest.mark.parametrize(("group", "expected"), [(True, PAGE), (False, -EBADF)])

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +136,39 @@ static void self_needs_nice(struct finding *f, const struct ground *ground)
 		found(f, call_process_madvise(self, page, PAGE, ADVICE_WILLNEED) < 0 && errno == EPERM);
 }
 
+static long advise_vector(const struct iovec *vec, unsigned long count)
+{
+	int self = syscall(SYS_pidfd_open, getpid(), 0);
+
+	return self < 0 ? -1 : syscall(NR_PROCESS_MADVISE, self, vec, count, ADVICE_WILLNEED, 0UL);
+}
+
+/* The first length is wrong, and the second element cannot be read: which is said? */
+static void iovec_whole(struct finding *f, const struct ground *ground)
+{
+	char *page = map_anon(window(2), 1, PROT_READ | PROT_WRITE);
+	struct iovec *vec = (struct iovec *)(page + PAGE) - 1;
+
+	(void)ground;
+	vec->iov_len = -1UL;
+	if (advise_vector(vec, 2) < 0 && (errno == EFAULT || errno == EINVAL))
+		found(f, errno == EFAULT);
+	else
+		unfound(f, 0, "a vector with two mistakes: %s", strerror(errno));
+}
+
+/* One element that reaches beyond all memory, and begins where nothing is. */
+static void iovec_one_clamped(struct finding *f, const struct ground *ground)
+{
+	struct iovec vec = { .iov_base = window(1), .iov_len = 1UL << 62 };
+
+	(void)ground;
+	if (advise_vector(&vec, 1) < 0 && (errno == EFAULT || errno == ENOMEM))
+		found(f, errno == ENOMEM);
+	else
+		unfound(f, 1, "a vector of one that is too long: %s", strerror(errno));
+}
+
 static void change_user(struct finding *f, const struct ground *ground)
 {
 	(void)ground;
@@ -167,6 +201,8 @@ const struct fact facts_of_remote[] = {
 	{ "remote_access_first", FACT_BOOL, remote_access_first },
 	{ "remote_readable", FACT_BOOL, remote_readable },
 	{ "self_needs_nice", FACT_BOOL, self_needs_nice },
+	{ "iovec_whole", FACT_BOOL, iovec_whole },
+	{ "iovec_one_clamped", FACT_BOOL, iovec_one_clamped },
 	{ "change_user", FACT_BOOL, change_user },
 	{ "kthread_visible", FACT_BOOL, kthread_visible },
 	{ "cap_sys_nice", FACT_BOOL, cap_sys_nice },
