@@ -11,7 +11,7 @@ from conformance.cases.layouts import anon, locked, madvise, written
 from conformance.program.call import Fork, Madvise, TouchPages
 from conformance.program.mapping import Backing, FileSlot, Kind, Mapping, Sharing, Touch
 from conformance.program.outcome import CONTENT_MASK, PAGE_GUARD, PAGE_PRESENT
-from conformance.program.places import PAGE, page_address
+from conformance.program.places import KERNEL, NONCANONICAL, PAGE, page_address
 
 SIGSEGV = 11
 
@@ -21,6 +21,26 @@ def test_an_unknown_advice_is_refused_before_anything_else(kernel: Kernel) -> No
     odd = page_address(0) + 1
     seen = kernel.run((anon(0, 1),), Madvise(page_address(0), 0, 7), Madvise(odd, PAGE, 1212))
     assert seen.results == (-EINVAL, -EINVAL)
+
+
+@pytest.mark.requirement("madvise-advice-int")
+def test_the_upper_half_of_the_advice_is_not_looked_at(kernel: Kernel) -> None:
+    seen = kernel.run((written(0, 2),), Madvise(page_address(0), PAGE, (5 << 32) + 4))
+    assert seen.results == (0,)
+    assert seen.after(0).present(0, 1) == [False, True]
+
+
+@pytest.mark.requirement("madvise-length-rounded")
+def test_the_last_page_is_advised_whole(kernel: Kernel) -> None:
+    seen = kernel.run((written(0, 3),), Madvise(page_address(0), PAGE + 1, 4))
+    assert seen.results == (0,)
+    assert seen.after(0).present(0, 1, 2) == [False, False, True]
+
+
+@pytest.mark.requirement("madvise-beyond-user")
+def test_nothing_is_mapped_beyond_user_addresses(kernel: Kernel) -> None:
+    seen = kernel.run((anon(0, 1),), Madvise(KERNEL, PAGE, 4), Madvise(NONCANONICAL, PAGE, 0))
+    assert seen.results == (-ENOMEM, -ENOMEM)
 
 
 @pytest.mark.requirement("madvise-unaligned")
