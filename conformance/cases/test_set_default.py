@@ -65,3 +65,25 @@ def test_only_some_advices_can_be_a_default(ranges: Kernel) -> None:
     seen = ranges.run((anon(0, 1),), whole("MERGEABLE", 1), LATER, whole=True)
     assert seen.results[0] == -EINVAL
     assert not seen.after(1).flags(0) & f.MG
+
+
+@pytest.mark.usefixtures("kernel_call")
+@pytest.mark.requirement("default-cleared")
+@pytest.mark.parametrize(
+    ("name", "opposite", "flag"),
+    [("RANDOM", "NORMAL", f.RR), ("SEQUENTIAL", "NORMAL", f.SR), ("DONTDUMP", "DODUMP", f.DD)],
+)
+def test_a_default_is_taken_back(ranges: Kernel, name: str, opposite: str, flag: int) -> None:
+    seen = ranges.run((anon(0, 1),), whole(name, 1), whole(opposite, 1), LATER, whole=True)
+    assert seen.results[:2] == (0, 0)
+    assert not seen.after(2).flags(4) & flag
+
+
+@pytest.mark.usefixtures("kernel_call")
+@pytest.mark.requirement("default-not-inherited")
+@pytest.mark.parametrize(("name", "flag"), [("RANDOM", f.RR), ("DONTDUMP", f.DD)])
+def test_a_child_starts_without_it(ranges: Kernel, name: str, flag: int) -> None:
+    seen = ranges.run((anon(0, 1),), whole(name, 1), ForkExec(), whole=True)
+    heirs = seen.heirs()
+    assert heirs["own heap"] & flag
+    assert not any(flags & flag for who, flags in heirs.items() if who != "own heap")

@@ -7,10 +7,13 @@ import pytest
 from conformance.abi import vm_flags as f
 from conformance.abi.errnos import EINVAL, ENOMEM
 from conformance.cases.conftest import Kernel
-from conformance.cases.layouts import anon, locked, multi, single, span, written
+from conformance.cases.layouts import anon, locked, madvise, multi, single, span, written
 from conformance.program.call import PER_RANGE_USUAL
+from conformance.program.mapping import Mark
 from conformance.program.outcome import PAGE_PRESENT
 from conformance.program.places import page_address
+
+MARK = Mark(0, 2, advice=1)  # RANDOM: keeps a mapping apart from the one before
 
 
 @pytest.mark.requirement("gap-counted")
@@ -110,3 +113,47 @@ def test_later_ranges_see_what_earlier_ones_did(ranges: Kernel) -> None:
     seen = ranges.run((anon(0, 4),), call)
     assert seen.after(0).extents() == [(0, 1), (1, 2), (2, 4)]
     assert seen.stats(0)["nr_mappings_advised"] == 1 + 2 + 1
+
+
+@pytest.mark.requirement("walk-as-madvise")
+def test_one_range_does_what_madvise_does(ranges: Kernel) -> None:
+    layout = (written(0, 2), locked(2, 2), written(4, 2))
+    one = ranges.run(layout, madvise(0, 6, "SEQUENTIAL"), madvise(0, 6, "COLD"))
+    other = ranges.run(layout, single(span(0, 6, "SEQUENTIAL")), single(span(0, 6, "COLD")))
+    assert one.results == other.results == (0, -EINVAL)
+    for step in (0, 1):
+        assert other.after(step).snapshot.vmas == one.after(step).snapshot.vmas
+        assert other.after(step).snapshot.pages == one.after(step).snapshot.pages
+
+
+@pytest.mark.requirement("gap-stop-not-ignored")
+def test_ignore_errors_ignores_no_gap_that_stops(ranges: Kernel) -> None:
+    call = multi(
+        span(0, 2, "DONTNEED"), span(2, 2, "DONTNEED"), stop_on_gap=True, ignore_errors=True
+    )
+    seen = ranges.run((written(0, 2), written(3, 1)), call)
+    assert seen.results == (-ENOMEM,)
+    assert seen.after(0).present(0, 3) == [False, True]
+
+
+@pytest.mark.requirement("single-mapping-unmapped")
+def test_the_first_unmapped_address_is_told_and_no_gap_counted(ranges: Kernel) -> None:
+    call = single(span(0, 6, "DONTNEED"), single_mapping_only=True)
+    seen = ranges.run((written(0, 2), locked(2, 1), written(5, 1)), call)
+    assert seen.results == (-ENOMEM,)
+    stats = seen.stats(0)
+    assert (stats["failed_address"], stats["nr_gaps"]) == (page_address(3), 0)
+    assert seen.after(0).present(0) == [True]
+
+
+@pytest.mark.requirement("single-mapping-ignored")
+def test_a_range_that_is_no_single_mapping_is_passed_over_whole(ranges: Kernel) -> None:
+    call = multi(
+        span(0, 4, "DONTNEED"), span(3, 1, "DONTNEED"), single_mapping_only=True, ignore_errors=True
+    )
+    seen = ranges.run((written(0, 2), written(2, 2, marks=(MARK,))), call)
+    assert seen.results == (0,)
+    assert seen.after(0).present(0, 1, 2, 3) == [True, True, True, False]
+    stats = seen.stats(0)
+    assert (stats["nr_mappings_advised"], stats["nr_mappings_skipped"]) == (1, 0)
+    assert (stats["err"], stats["offset"]) == (EINVAL, 0)
