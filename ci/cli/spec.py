@@ -29,6 +29,7 @@ from conformance.spec.registry import RegistryError, chapters, load
 from conformance.spec.requirement import Requirement
 from conformance.spec.traceability import Problem, Trace
 from conformance.sweep.reference_facts import NEWEST
+from conformance.target.registry import is_guest
 from fuzz.engine.budget import CampaignOptions
 from fuzz.engine.schedule import BATCH, target_of
 from fuzz.generate.options import GenerateOptions
@@ -119,7 +120,11 @@ def _fuzzed(programs: int | None, campaign: Path | None) -> Fuzzed:
     # As the workers draw them: see fuzz.engine.worker.
     source = ProgramSource(
         options.seed,
-        GenerateOptions(surfaces=frozenset(options.surfaces), advices=options.advices),
+        GenerateOptions(
+            surfaces=frozenset(options.surfaces),
+            advices=options.advices,
+            poison=all(map(is_guest, options.targets)),
+        ),
     )
     facts = (kernels[target_of(index // BATCH, len(kernels))] for index in range(count))
     met = count_met(map(source.program, range(count)), facts)
