@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -40,8 +41,10 @@ def count_met(programs: Iterable[Program], facts: Iterable[KernelFacts]) -> Coun
     return out
 
 
+@cache
 def count_sweeps() -> SweepCount:
-    """Of all sweeps: a program counts once, for either of two kernels (reference_facts)."""
+    """Of all sweeps: a program counts once, for either of two kernels (reference_facts). Not to be
+    changed: it is counted once."""
     out = SweepCount(Counter(), {})
     for make in CHAPTERS.values():
         for item in make():
