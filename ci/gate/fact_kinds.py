@@ -28,6 +28,7 @@ class FactKind(Enum):
 _EXISTS: Final = frozenset(
     {
         "ranges_call", "has_process_madvise", "ilp32_calls", "self_any_advice", "pidfd_self",
+        "pidfd_self_group",
         "has_mseal", "has_droppable", "has_secretmem", "has_uffd", "has_uffd_wp",
         "has_soft_dirty", "has_mremap_dontunmap", "guard_file", "mremap_many",
     }
