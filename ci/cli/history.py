@@ -8,7 +8,8 @@ from ci.cli import exit_codes
 from ci.cli.arguments import TargetNames
 from ci.cli.exit_codes import InputError
 from ci.cli.opening import opened
-from ci.gate.history import Bug, Checked, HistoryError, Seen, check, load_history, program_of
+from ci.gate.history import Bug, Checked, Seen, check, load_history
+from ci.gate.index import IndexFileError, program_at
 
 
 @click.command("history")
@@ -21,8 +22,8 @@ def command(targets: tuple[str, ...] | None) -> int:
     """
     try:
         bugs = load_history()
-        programs = {bug.id: program_of(bug) for bug in bugs}
-    except HistoryError as error:
+        programs = {bug.id: program_at(bug.program) for bug in bugs}
+    except IndexFileError as error:
         raise InputError(str(error)) from error
     if targets is None:
         for bug in bugs:

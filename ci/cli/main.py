@@ -42,6 +42,9 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "bisect": Command("ci.cli.bisect", "Find the kernel, or the commit, that brought it in."),
     "history": Command("ci.cli.history", "Past mistakes of the kernel, and who still has them."),
+    "findings": Command(
+        "ci.cli.findings", "What released kernels do that is wrong, or that no manual says."
+    ),
     "mutants": Command("ci.cli.mutants", "Plant faults and see whether each is found."),
     "kernels": Command("ci.cli.kernels", "Build and list the kernels that guests boot."),
     "doctor": Command("ci.cli.doctor", "Say what this machine has, lacks, and how to get it."),

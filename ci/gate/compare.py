@@ -20,7 +20,6 @@ from ci.gate.fact_kinds import (
     without,
 )
 from conformance.model.predict import predict
-from conformance.oracle.expected_change import Change
 from conformance.oracle.identity import identify
 from conformance.oracle.judge import judge
 from conformance.oracle.ledger import Ledger
@@ -147,16 +146,15 @@ class Comparer:
             return Compared(Status.SAME)
         identity = identify(program, verdict)
         facts = self._deciding(program, outcome, observe)
-        status, ledger = self._explained(facts, str(identity))
+        status, ledger, primary = self._explained(facts, str(identity))
         first = verdict.differences[0]
         # The verdict was made of head's outcome by base's rules: "model" is what base does.
         words = first.words.replace(": kernel ", ": head ").replace("model ", "base ", 1)
-        by = ",".join(facts)
         alike = "/".join((identity.surface, identity.rule, identity.difference))
         key = {
-            Status.EXPECTED: f"expected {','.join(ledger)}",
-            Status.NEW_FEATURE: f"new feature {by}",
-        }.get(status, f"{status.value} {by} {alike}")
+            Status.EXPECTED: f"expected {primary}",
+            Status.NEW_FEATURE: f"new feature {primary}",
+        }.get(status, f"{status.value} {primary} {alike}")
         return Compared(
             status, key, str(identity), facts, ledger, first.requirement, words,
         )  # fmt: skip
@@ -186,26 +184,29 @@ class Comparer:
         )
         return enough or self._facts
 
-    def _explained(self, facts: tuple[str, ...], identity: str) -> tuple[Status, tuple[str, ...]]:
+    def _explained(
+        self, facts: tuple[str, ...], identity: str
+    ) -> tuple[Status, tuple[str, ...], str]:
         """Whether every deciding fact is a new feature or a change of the ledger, and the effect
-        is one that an entry names."""
+        is one that an entry names; ids of the entries; and what names the class: the entry that
+        names the effect, or the first fact that nothing explains."""
         ids: list[str] = []
-        effect = False
+        effect: list[str] = []
         open_facts: list[str] = []
         for name in facts:
-            changes: list[Change] = [c for c in self._changes if c.fact == name]
-            named = [change for change in changes if change.names(identity)]
-            if named:
-                effect = True
+            changes = [change for change in self._changes if change.fact == name]
+            named = [change.id for change in changes if change.names(identity)]
+            effect += named
             if changes:
-                ids.append((named or changes)[0].id)
+                ids.append((named or [change.id for change in changes])[0])
             elif not gained(name, self.base, self.head):
                 open_facts.append(name)
         new = [name for name in facts if gained(name, self.base, self.head)]
         if not open_facts and effect:
-            return Status.EXPECTED, tuple(ids)
+            return Status.EXPECTED, tuple(ids), effect[0]
         if not open_facts and new:
-            return Status.NEW_FEATURE, tuple(ids)
-        if any(lost(name, self.base, self.head) for name in open_facts):
-            return Status.REGRESSION, ()
-        return Status.UNEXPLAINED, ()
+            return Status.NEW_FEATURE, tuple(ids), new[0]
+        gone = [name for name in open_facts if lost(name, self.base, self.head)]
+        if gone:
+            return Status.REGRESSION, (), gone[0]
+        return Status.UNEXPLAINED, (), (open_facts or list(facts))[0]

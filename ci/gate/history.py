@@ -23,7 +23,6 @@ model, and the program tells it from a kernel that is right; "shim/NAME" into a 
 
 from __future__ import annotations
 
-import tomllib
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,14 +31,13 @@ from typing import Final
 import msgspec
 
 from ci.gate.compare import FULL_LOOK
-from ci.gate.programs import CORPUS, INDEX
+from ci.gate.index import is_among, load_index, read_facts
+from ci.gate.programs import CORPUS
 from conformance.model.predict import predict
-from conformance.oracle.expected_change import FLAT_NAMES, FactValue, with_facts
+from conformance.oracle.expected_change import FactValue, with_facts
 from conformance.oracle.identity import identify
 from conformance.oracle.judge import judge
 from conformance.oracle.ledger_values import (
-    at_least,
-    at_most,
     read_file,
     read_id,
     read_patterns,
@@ -49,18 +47,11 @@ from conformance.oracle.ledger_values import (
 )
 from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.program import Program
-from conformance.program.text import loads
-from conformance.program.text_table import PlaceError, ProgramTextError, Table, line_of, type_words
+from conformance.program.text_table import Table
 from conformance.target.target import Target
 
-FORMAT: Final = 1
 FOLDER: Final = CORPUS / "history"
-BUGS_MAX: Final = 1000
 RUNS: Final = 5
-
-
-class HistoryError(Exception):
-    """The index, or a program it names, cannot be used. str() says where, and what is allowed."""
 
 
 class Bug(msgspec.Struct, frozen=True):
@@ -81,9 +72,8 @@ class Bug(msgspec.Struct, frozen=True):
     def expected(self, release: str) -> Seen | None:
         """What a stock kernel of this release was seen to do; None: nobody has looked."""
         for known, seen in ((self.fails, Seen.FAILS), (self.passes, Seen.PASSES)):
-            for one in known:
-                if at_least(release, one) and at_most(release, one):
-                    return seen
+            if is_among(release, known):
+                return seen
         return None
 
 
@@ -106,29 +96,8 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 def load_history(folder: Path = FOLDER) -> tuple[Bug, ...]:
-    """All bugs, in order of the file. Raises HistoryError."""
-    path = folder / INDEX
-    try:
-        text = path.read_text(encoding="utf-8")
-        top = Table(tomllib.loads(text), "", ("", 0))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise HistoryError(f"{path}: {error}") from error
-    try:
-        if top.integer("format", 0, 1 << 31) != FORMAT:
-            raise top.fail("format", f"this version of madvet reads only format = {FORMAT}")
-        bugs = tuple(
-            read_bug(Table(value, f"bug {i + 1}", ("bug", i)))
-            for i, value in enumerate(top.items("bug", BUGS_MAX))
-        )
-        top.end()
-    except PlaceError as error:
-        line = line_of(text, error.header, error.key)
-        raise HistoryError(f"{path}:{line}: {error}" if line else f"{path}: {error}") from None
-    ids = [bug.id for bug in bugs]
-    twice = sorted({ident for ident in ids if ids.count(ident) > 1})
-    if twice:
-        raise HistoryError(f"{path}: {', '.join(twice)} stands twice; ids are unique")
-    return bugs
+    """All bugs, in order of the file. Raises IndexFileError."""
+    return load_index(folder, "bug", read_bug, lambda bug: bug.id)
 
 
 def read_bug(table: Table) -> Bug:
@@ -141,7 +110,7 @@ def read_bug(table: Table) -> Bug:
     both = sorted(set(fails) & set(passes))
     if both:
         raise table.fail("passes", f"{', '.join(both)} cannot both fail and pass")
-    facts = _facts(table)
+    facts = read_facts(table)
     mutant = table.string("mutant", "")
     if not fails and not mutant:
         raise table.fail("mutant", "is missing: where no stock kernel fails, what brings it back?")
@@ -151,31 +120,6 @@ def read_bug(table: Table) -> Bug:
     )  # fmt: skip
     table.end()
     return bug
-
-
-def _facts(table: Table) -> dict[str, FactValue]:
-    if not table.has("facts"):
-        return {}
-    value = table.take("facts")
-    if not isinstance(value, dict) or not value:
-        raise table.fail("facts", "must be a table such as { merge_unfaulted_left = true }")
-    for name, wanted in value.items():
-        if name not in FLAT_NAMES:
-            raise table.fail("facts", f'knows no fact "{name}"; see docs/facts.md')
-        if not isinstance(wanted, bool | int | str):
-            raise table.fail("facts", f"{name} cannot be {type_words(wanted)}")
-    return dict(value)
-
-
-def program_of(bug: Bug, corpus: Path = CORPUS) -> Program:
-    """The program that shows it. Raises HistoryError."""
-    path = corpus / bug.program
-    try:
-        return loads(path.read_bytes(), str(path)).program
-    except OSError as error:
-        raise HistoryError(f"{path}: cannot be read: {error.strerror}") from error
-    except ProgramTextError as error:
-        raise HistoryError(str(error)) from error
 
 
 def check(bug: Bug, program: Program, target: Target, runs: int = RUNS) -> Checked:

@@ -87,7 +87,9 @@ class Group(msgspec.Struct, forbid_unknown_fields=True):
 class State(msgspec.Struct, forbid_unknown_fields=True):
     """All that is known so far. next: the number of the first program not run. total: of all
     programs. tally: programs by status and by source. left_out, harness: how often, by reason.
-    ended: why it stopped before everything was run, "" for not. seconds: used by all runs."""
+    applicable, matched: ids of the ledger's entries that speak of these kernels, and those that
+    knew of something. ended: why it stopped before everything was run, "" for not. seconds: used
+    by all runs."""
 
     options: Options
     base: Kernel
@@ -101,6 +103,7 @@ class State(msgspec.Struct, forbid_unknown_fields=True):
     harness: dict[str, int] = {}
     groups: dict[str, Group] = {}
     applicable: list[str] = []
+    matched: list[str] = []
     finished: bool = False
     ended: str = ""
     failure: str = ""
@@ -128,27 +131,24 @@ class State(msgspec.Struct, forbid_unknown_fields=True):
                 words = "other reasons"
             reasons[words] = reasons.get(words, 0) + 1
             return
+        self.matched += [ident for ident in compared.ledger if ident not in self.matched]
         group = self.groups.get(compared.key)
         if group is None:
             group = self.groups[compared.key] = Group(compared, examples=[], identities={})
         group.add(compared, example)
 
-    def matched(self) -> set[str]:
-        """Ids of the ledger's entries that something matched."""
-        return {ident for group in self.groups.values() for ident in group.first.ledger}
-
     def stale(self) -> list[str]:
         """Entries that speak of these kernels and match nothing. Only a whole run can tell."""
         if not self.finished or self.ended:
             return []
-        return sorted(set(self.applicable) - self.matched())
+        return sorted(set(self.applicable) - set(self.matched))
 
 
 def new_state(options: Options, base: Kernel, head: Kernel, total: int) -> State:
     """Nothing run yet."""
     return State(
         options, base, head, total, tally={}, sources={}, left_out={}, harness={}, groups={},
-        applicable=[],
+        applicable=[], matched=[],
     )  # fmt: skip
 
 

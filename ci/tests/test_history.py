@@ -14,14 +14,13 @@ from ci.gate.compare import FULL_LOOK
 from ci.gate.history import (
     FOLDER,
     Bug,
-    HistoryError,
     Seen,
     check,
     load_history,
-    program_of,
     shows,
     verdict_of,
 )
+from ci.gate.index import IndexFileError, program_at
 from ci.tests.fake_kernels import FACTS, FakeKernel, facts
 from conformance.model.predict import predict
 from conformance.oracle.expected_change import flat_facts, with_facts
@@ -52,7 +51,7 @@ def test_there_are_enough_and_every_program_of_the_folder_is_one() -> None:
 
 @pytest.mark.parametrize("bug", BUGS, ids=names(list(BUGS)))
 def test_what_is_fixed_fails_on_no_later_release_and_names_its_program(bug: Bug) -> None:
-    program_of(bug)
+    program_at(bug.program)
     if bug.fixed:
         later = [one for one in bug.fails if numbers_of(one) >= numbers_of(bug.fixed)]
         assert later == []
@@ -65,7 +64,7 @@ def test_the_program_tells_the_mistake_of_the_model_from_a_right_kernel(bug: Bug
     assert place == "model"
     mutant = past_mistake(name)
     assert mutant is not None
-    program = program_of(bug)
+    program = program_at(bug.program)
     right = predict(program, RICH, observe=int(FULL_LOOK))
     assert right.skip == ""
     outcome = Outcome(
@@ -84,7 +83,7 @@ def test_the_program_tells_the_mistake_of_the_model_from_a_right_kernel(bug: Bug
 
 @pytest.mark.parametrize("bug", OF_FACTS, ids=names(OF_FACTS))
 def test_a_kernel_of_the_other_fact_fails_and_one_of_the_right_fact_passes(bug: Bug) -> None:
-    program = program_of(bug)
+    program = program_at(bug.program)
     right = with_facts(RICH, bug.facts)
     wrong = with_facts(RICH, {name: not value for name, value in bug.facts.items()})
     assert check(bug, program, FakeKernel("right", right)).seen is Seen.PASSES
@@ -97,7 +96,7 @@ def test_this_machines_kernel_is_as_the_index_says() -> None:
     skipped = []
     with open_target("host") as target:
         for bug in BUGS:
-            checked = check(bug, program_of(bug), target, 1)
+            checked = check(bug, program_at(bug.program), target, 1)
             if checked.seen is Seen.SKIPPED:
                 skipped.append(bug.id)
                 continue
@@ -112,14 +111,14 @@ def test_another_difference_is_not_taken_for_the_bug() -> None:
     bug = next(bug for bug in BUGS if bug.id == "dofork-of-huge-pages")
     other = replace(bug, identity=("madvise/COLD/*/*/page.*",))
     wrong = with_facts(RICH, {"dofork_refuses_special": True})
-    assert check(other, program_of(bug), FakeKernel("wrong", wrong)).seen is Seen.OTHER
+    assert check(other, program_at(bug.program), FakeKernel("wrong", wrong)).seen is Seen.OTHER
 
 
 def test_a_kernel_that_lacks_what_it_takes_is_skipped() -> None:
     bug = next(bug for bug in BUGS if bug.id == "dofork-of-huge-pages")
     target = FakeKernel("small", FACTS)
-    assert check(bug, program_of(bug), target).seen is Seen.SKIPPED
-    assert verdict_of(bug, program_of(bug), target).kind is VerdictKind.SKIPPED
+    assert check(bug, program_at(bug.program), target).seen is Seen.SKIPPED
+    assert verdict_of(bug, program_at(bug.program), target).kind is VerdictKind.SKIPPED
     assert flat_facts(FACTS)["hugetlb_pages_free"] == 0
 
 
@@ -163,7 +162,7 @@ def test_a_mistake_in_the_index_is_told_with_its_place(
 ) -> None:
     assert old in GOOD
     (tmp_path / "index.toml").write_text(GOOD.replace(old, new, 1))
-    with pytest.raises(HistoryError, match=message):
+    with pytest.raises(IndexFileError, match=message):
         load_history(tmp_path)
 
 
@@ -174,7 +173,7 @@ def test_the_index_without_a_mistake_reads(tmp_path: Path) -> None:
     assert bug.expected("6.12.117") is Seen.PASSES
     assert bug.expected("6.18.44") is None
     (tmp_path / "index.toml").write_text(GOOD + GOOD.removeprefix("format = 1\n"))
-    with pytest.raises(HistoryError, match="stands twice"):
+    with pytest.raises(IndexFileError, match="stands twice"):
         load_history(tmp_path)
 
 
