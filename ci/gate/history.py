@@ -11,7 +11,7 @@
     fixed = "6.16"
     fails = ["6.1", "6.12"]
     passes = ["6.16", "6.18"]
-    facts = { merge_unfaulted_left = true }
+    facts = { merge_into_unfaulted = true }
     identity = ["madvise/*/*/vma-merge/vma.split"]
 
 program: a file in corpus/. fixed: the first release without it; "" while there is none. fails,

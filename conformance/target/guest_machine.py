@@ -19,7 +19,9 @@ QEMU_MEMORY: Final = "1024M"
 # Fast string instructions are emulated byte by byte, those of old word by word; the kernel takes
 # what the processor says it is good at. A typical program took 2.0 ms instead of 2.5.
 EMULATED: Final = "max,-erms,-fsrm"
-HUGE_PAGES: Final = 8  # of 2 MiB; a program maps up to four, and its child copies them
+# Of 2 MiB; a program maps up to four, and its child copies them. Each that is poisoned is gone for
+# good: the sweep of memory failure poisons two dozen.
+HUGE_PAGES: Final = 48
 # What a kernel finds wrong with itself ends it at once: the next program must not be blamed.
 # Warnings are shown, and the stacks that go with every report; notices are not.
 LOGLEVEL: Final = "loglevel=5"

@@ -62,7 +62,10 @@ static HOT bool refused_poison(const struct op *op)
 			!sys(NR_MADVISE, 0, 0, MADV_POISON_LAST);
 	if (!known)
 		return false;
-	return !options.poison || memory != &own_memory || record->poisonings++ >= POISONINGS_MAX;
+	if (!options.poison || memory != &own_memory || record->poisonings++ >= POISONINGS_MAX)
+		return true;
+	files_poisoned();
+	return false;
 }
 
 /* May this op be tried at all, here? */

@@ -251,6 +251,7 @@ bool files_prepare(const struct program *program);
 bool files_use(u32 slot, u32 backing, u32 pages);
 void files_mapped(s64 fd, bool shared);
 void files_sealed(s64 fd);
+void files_poisoned(void);
 int reopen_read_only(int fd);
 
 /* remote.c: other processes and their descriptors */

@@ -28,6 +28,7 @@ static struct pool_file {
 	u32 group; /* the last group of programs that wanted it */
 	int fd; /* read-write; fd + 1 is the read-only one; 0: free */
 	bool dirty;
+	bool poisoned; /* some of its pages may be gone, and fault for ever */
 } *pool HOT_DATA; /* shared with the children: what one dirties the next one cleans */
 
 static u32 pool_size, group;
@@ -141,7 +142,7 @@ static bool pool_open(struct pool_file *file, u32 slot, u32 backing, u32 pages)
 	}
 	close(fd);
 	close(read_only);
-	*file = (struct pool_file){ slot, backing, pages, group, at, false };
+	*file = (struct pool_file){ slot, backing, pages, group, at, false, false };
 	return true;
 }
 
@@ -217,6 +218,10 @@ static HOT bool use_pool(u32 number, u32 backing, u32 pages)
 
 	if (!file)
 		return false;
+	if (file->poisoned && sys(SYS_ftruncate, file->fd, 0))
+		return false;
+	file->dirty |= file->poisoned;
+	file->poisoned = false;
 	if (file->dirty && write_pattern(file->fd, number, pages))
 		return false;
 	file->dirty = false;
@@ -284,6 +289,16 @@ HOT void files_mapped(s64 fd, bool shared)
 		slot->file->dirty |= writable && shared;
 	else
 		slot->memfd_mapped = true;
+}
+
+/* A program is about to poison memory, which may be that of its files. */
+void files_poisoned(void)
+{
+	for (u32 i = 0; i < FILE_SLOTS; i++) {
+		if (slots[i].file)
+			slots[i].file->poisoned = true;
+		slots[i].memfd_mapped = true;
+	}
 }
 
 /* A program is about to seal a file slot. */
