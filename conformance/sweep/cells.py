@@ -11,7 +11,14 @@ from conformance.program.call import Fork, IoRange, Madvise, ProcessMadvise, Ste
 from conformance.program.mapping import Kind, Mapping
 from conformance.program.places import PAGE, page_address
 from conformance.program.program import Program
-from conformance.sweep.vma_kinds import BY_NAME, HUGE_PAGES, VMA_KINDS, VmaKind
+from conformance.sweep.vma_kinds import (
+    ALL_WRITTEN,
+    BY_NAME,
+    HUGE_PAGES,
+    VMA_KINDS,
+    WRITTEN,
+    VmaKind,
+)
 
 MADVISE: Final = "madvise"
 PROCESS_MADVISE: Final = "process_madvise"
@@ -55,20 +62,31 @@ class Cell(NamedTuple):
 
 
 def cells(surface: str = MADVISE) -> Iterator[Cell]:
-    """All cells of madvise(2), or of process_madvise(2) on oneself; the order is stable."""
+    """All cells of madvise(2), or of process_madvise(2) on oneself; the order is stable. Poison is
+    given to kinds only that keep it for themselves."""
     for name in (*ADVICE_BY_NAME, INVALID):
         for kind in VMA_KINDS:
+            if poisons(name) and not kind.poisonable():
+                continue
             for place in PLACES:
                 yield cell(name, kind.name, place, surface)
 
 
+def poisons(advice: str) -> bool:
+    """Is it HWPOISON or SOFT_OFFLINE?"""
+    return advice != INVALID and ADVICE_BY_NAME[advice].family is Family.POISON
+
+
 def cell(advice: str, kind: str, place: str, surface: str = MADVISE) -> Cell:
     """One cell. Raises KeyError and ValueError for names that there are not."""
-    of = BY_NAME[kind]
+    of, beside = BY_NAME[kind], BY_NAME["anon"]
+    if poisons(advice):  # the zero page, which a page that was only read shows, is everybody's
+        beside = beside._replace(touched=ALL_WRITTEN)
+        of = of._replace(touched=ALL_WRITTEN) if of.touched == WRITTEN else of
     row = None if advice == INVALID else ADVICE_BY_NAME[advice]
     value = INVALID_VALUE if row is None else row.value
     before = (ADVICE_BY_NAME[BEFORE[advice]].value,) if advice in BEFORE else ()
-    layout, first, after = _laid_out(of, place, before)
+    layout, first, after = _laid_out(of, beside, place, before)
     start, length = page_address(first), (after - first) * PAGE
     call: Step = Madvise(start, length, value)
     if surface == PROCESS_MADVISE:
@@ -85,14 +103,15 @@ def cell(advice: str, kind: str, place: str, surface: str = MADVISE) -> Cell:
         kind,
         place,
         Program(layout, steps, of.files(mapped)),
-        row is not None and row.family is Family.POISON,
+        poisons(advice),
     )
 
 
 def _laid_out(
-    kind: VmaKind, place: str, before: tuple[int, ...]
+    kind: VmaKind, beside: VmaKind, place: str, before: tuple[int, ...]
 ) -> tuple[tuple[Mapping, ...], int, int]:
-    """The layout of a place, and the pages [first, after) that are advised."""
+    """The layout of a place, and the pages [first, after) that are advised. beside: stands for the
+    second of a kind that there is but one of."""
     at = HUGE_PAGES if kind.kind is Kind.HUGETLB else AT
     if place in ("across-two", "across-gap"):
         gap = GAP if place == "across-gap" else 0
@@ -100,7 +119,7 @@ def _laid_out(
             gap *= HUGE_PAGES // GAP
         half = kind.half if kind.twin else kind.pages
         one = kind.mapping(at, half, 0, before)
-        other = kind if kind.twin else BY_NAME["anon"]
+        other = kind if kind.twin else beside
         two = other.mapping(at + half + gap, other.half, half, (*before, SECOND))
         return (one, two), at, two.at + two.pages
     pages = kind.pages

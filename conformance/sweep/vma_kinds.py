@@ -21,7 +21,9 @@ from conformance.program.mapping import (
 HUGE_PAGES: Final = 512  # base pages in a huge page
 FILE_PAGES: Final = 16  # of the file behind file kinds: more than any program maps of it
 
-WRITTEN, READ, UNTOUCHED = range(3)  # what was done to a mapping's pages before
+WRITTEN, READ, UNTOUCHED, ALL_WRITTEN = range(4)  # what was done to a mapping's pages before
+OWN: Final = frozenset({Kind.ANON, Kind.NORESERVE, Kind.GROWSDOWN, Kind.DROPPABLE, Kind.ZERO})
+UNPINNABLE: Final = frozenset({Kind.PERF, Kind.VVAR, Kind.SECRETMEM})
 
 
 class VmaKind(NamedTuple):
@@ -71,6 +73,14 @@ class VmaKind(NamedTuple):
             marks=tuple(marks),
         )
 
+    def poisonable(self) -> bool:
+        """Would poison in its pages, once all are written, stay in this program? What holds file
+        pages, the zero page or huge pages would hand it on to every program that follows."""
+        if self.kind in UNPINNABLE:
+            return True
+        private = self.sharing is Sharing.PRIVATE and self.kind in OWN
+        return private and self.touched == WRITTEN
+
     def files(self, mapped: int) -> tuple[FileSlot, ...]:
         """The file behind it, of which so many pages are mapped."""
         if self.kind not in FILE_KINDS:
@@ -83,6 +93,8 @@ class VmaKind(NamedTuple):
             return ()
         if self.kind is Kind.HUGETLB:
             return (Touch(0, 2),)  # the first huge page
+        if self.touched == ALL_WRITTEN:
+            return (Touch(0, pages),)
         if self.touched == READ:
             return (Touch(0, pages - 1, False),)
         return (Touch(0, pages - 2), Touch(pages - 2, 1, False))

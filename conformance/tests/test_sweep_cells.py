@@ -4,7 +4,7 @@ import pytest
 
 from conformance.abi.advice import ADVICES, BY_NAME, Family
 from conformance.program.call import Madvise, ProcessMadvise
-from conformance.program.mapping import Kind, Lock, Prot, Uffd
+from conformance.program.mapping import Kind, Lock, Prot, Sharing, Touch, Uffd
 from conformance.program.places import ARENA_BASE, PAGE
 from conformance.program.validate import validate
 from conformance.sweep.cells import (
@@ -17,8 +17,9 @@ from conformance.sweep.cells import (
     Cell,
     cell,
     cells,
+    poisons,
 )
-from conformance.sweep.vma_kinds import VMA_KINDS, VmaKind
+from conformance.sweep.vma_kinds import UNPINNABLE, VMA_KINDS, VmaKind
 
 CELLS = list(cells())
 VECTORS = list(cells(PROCESS_MADVISE))
@@ -36,7 +37,14 @@ def advised(one: Cell) -> tuple[int, int]:
 
 def test_there_is_one_for_each_advice_kind_and_place() -> None:
     names = [*(row.name for row in ADVICES), INVALID]
-    wanted = [f"{a}/{k.name}/{p}" for a in names for k in VMA_KINDS for p in PLACES]
+    wanted = [
+        f"{a}/{k.name}/{p}"
+        for a in names
+        for k in VMA_KINDS
+        for p in PLACES
+        if not poisons(a) or k.poisonable()
+    ]
+    assert len(wanted) > 25 * len(VMA_KINDS) * len(PLACES)
     assert [one.id for one in CELLS] == wanted
     assert [one.id for one in VECTORS] == [f"process_madvise/{ident}" for ident in wanted]
     assert len(set(wanted)) == len(wanted)
@@ -59,6 +67,19 @@ def test_every_kind_of_mapping_and_every_state_of_one_is_a_kind() -> None:
     assert {kind.lock for kind in VMA_KINDS} == set(Lock)
     assert {kind.uffd for kind in VMA_KINDS} == set(Uffd)
     assert {kind.becomes or kind.prot for kind in VMA_KINDS} == set(Prot)
+
+
+def test_poison_stays_in_pages_of_the_programs_own() -> None:
+    for one in (*CELLS, *VECTORS):
+        if not poisons(one.advice):
+            continue
+        assert one.program.files == (), one.id
+        for mapping in one.program.layout:
+            shared = mapping.sharing is Sharing.SHARED
+            assert not shared or mapping.kind in (Kind.PERF, Kind.SECRETMEM), one.id
+            assert mapping.kind is not Kind.HUGETLB
+            if mapping.kind not in UNPINNABLE:
+                assert Touch(0, mapping.pages) in mapping.touches, one.id
 
 
 def test_the_value_that_no_kernel_knows() -> None:
