@@ -9,14 +9,19 @@ from typing import Any, Final
 import click
 import msgspec
 
+from ci.cli import exit_codes
 from ci.cli.arguments import Duration, Integer, TargetNames
 from ci.cli.exit_codes import InputError
-from ci.cli.output import prepare_json, write_json
+from ci.cli.output import OutputError, prepare_json, write_json
+from ci.cli.report_options import report_options
 from ci.gate.ending import Weight, exit_code, keys, verdict_words
+from ci.gate.gate_tree import gate_tree
 from ci.gate.programs import Programs
 from ci.gate.run import NO_BUDGET, Gate, Say, digest_of
 from ci.gate.state import Options, State, StateError, load_state
 from ci.gate.words import report_lines
+from ci.report.outputs import OutputError as ReportError
+from ci.report.outputs import Wanted, madvet_version, prepare, write_reports
 from conformance.oracle.ledger import Ledger, LedgerError, load_ledger
 from conformance.program.text_table import ProgramTextError
 from conformance.target.registry import is_guest, open_target
@@ -57,6 +62,7 @@ JSON_FORMAT: Final = 1
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the report as JSON to this file (docs/json.md).",
 )
+@report_options
 @click.option("--quiet", is_flag=True, help="No progress; the report comes all the same.")
 def command(
     base: tuple[str, ...],
@@ -67,6 +73,10 @@ def command(
     folder: Path,
     resume: bool,
     json_path: Path | None,
+    ktap: Path | None,
+    junit: Path | None,
+    kcidb: Path | None,
+    html: Path | None,
     quiet: bool,
 ) -> int:
     """Run the same programs on two kernels; say what changed, and whether that was expected.
@@ -79,25 +89,39 @@ def command(
     for option, names in (("--base", base), ("--head", head)):
         if len(names) != 1:
             raise InputError(f"{option} takes one target, not {len(names)}")
-    prepare_json(json_path)
+    wanted = Wanted(ktap, junit, kcidb, html)
+    options = Options(base[0], head[0], seed, programs, "")
+    try:
+        prepare_json(json_path)
+        prepare(wanted, "gate", (base[0], head[0]))
+        state, ledger = _run(options, budget, folder, resume, _progress(quiet))
+        write_reports(gate_tree(state, madvet_version()), wanted)
+        return _report(state, ledger, folder, json_path)
+    except (OutputError, ReportError) as error:
+        click.echo(f"madvet gate: {error}", err=True)
+        return exit_codes.HARNESS_FAILED
+
+
+def _run(
+    options: Options, budget: float | None, folder: Path, resume: bool, say: Say
+) -> tuple[State, Ledger]:
+    """Everything but the reports. Raises InputError, TargetError."""
     try:
         ledger = load_ledger()
         state = load_state(folder) if resume else None
-        options = Options(base[0], head[0], seed, programs, digest_of())
+        options = msgspec.structs.replace(options, digest=digest_of())
         _check_resumed(folder, state, options)
-        listed = Programs(seed, programs, is_guest(base[0]) and is_guest(head[0]))
+        guests = is_guest(options.base) and is_guest(options.head)
+        listed = Programs(options.seed, options.programs, guests)
     except (LedgerError, StateError, ProgramTextError) as error:
         raise InputError(str(error)) from error
     with ExitStack() as stack:
-        old, new = _opened(stack, "base", base[0]), _opened(stack, "head", head[0])
-        gate = Gate(
-            old, new, ledger, listed, folder, state, options, budget or NO_BUDGET, _progress(quiet)
-        )
+        old, new = _opened(stack, "base", options.base), _opened(stack, "head", options.head)
+        gate = Gate(old, new, ledger, listed, folder, state, options, budget or NO_BUDGET, say)
         try:
-            state = gate.run()
+            return gate.run(), ledger
         except StateError as error:
             raise InputError(str(error)) from error
-    return _report(state, ledger, folder, json_path)
 
 
 def _opened(stack: ExitStack, side: str, name: str) -> Target:

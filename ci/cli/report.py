@@ -9,6 +9,8 @@ import click
 from ci.cli import exit_codes
 from ci.cli.exit_codes import InputError
 from ci.cli.report_options import code_of, counts_line, report_options
+from ci.gate.gate_tree import gate_tree, is_gate
+from ci.gate.state import StateError, load_state
 from ci.report.campaign_tree import campaign_tree, is_campaign
 from ci.report.journal import JournalError, read_journal
 from ci.report.outputs import OutputError, Wanted, madvet_version, write_reports
@@ -24,8 +26,9 @@ def command(
 ) -> int:
     """Write the reports of what was kept.
 
-    SOURCE is the file of `madvet conform --run`, or the folder of `madvet fuzz --out`. The exit
-    code is that which the run deserves: one that did not come to its end is no pass.
+    SOURCE is the file of `madvet conform --run`, the folder of `madvet fuzz --out`, or that of
+    `madvet gate`. The exit code is that which the run deserves: one that did not come to its end is
+    no pass.
     """
     run = _read(source)
     wanted = Wanted(ktap, junit, kcidb, html)
@@ -47,8 +50,13 @@ def _read(source: Path) -> RunResult:
     try:
         if is_campaign(source):
             return campaign_tree(source, madvet_version())
+        state = load_state(source) if is_gate(source) else None
+        if state is not None:
+            return gate_tree(state, madvet_version())
         if source.is_dir():
-            raise InputError(f"{source}: no campaign kept anything here (madvet fuzz --out FOLDER)")
+            raise InputError(
+                f"{source}: nothing was kept here (madvet fuzz --out FOLDER, madvet gate)"
+            )
         return read_journal(source)
-    except (JournalError, FindingsError) as error:
+    except (JournalError, FindingsError, StateError) as error:
         raise InputError(str(error)) from error

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from ci.gate.compare import ALONE, DIFFERENCES, LOOK, Compared, Comparer, Seen, Status
@@ -138,7 +139,8 @@ class Gate:
 
 def _kernel(target: Target) -> Kernel:
     facts = {name: str(value) for name, value in flat_facts(target.facts).items()}
-    return Kernel(target.name, target.facts.release, facts)
+    probed = msgspec.to_builtins(target.facts)
+    return Kernel(target.name, target.facts.release, facts, probed)
 
 
 def slug(compared: Compared) -> str:

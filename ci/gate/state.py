@@ -4,7 +4,7 @@ and what reports are made of."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -35,11 +35,12 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Kernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One side. facts: by name, flat, as text."""
+    """One side. facts: by name, flat, as text. probed: as program.kernel_facts has them."""
 
     target: str
     release: str
     facts: dict[str, str]
+    probed: dict[str, Any]
 
 
 class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

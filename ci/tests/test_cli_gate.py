@@ -12,14 +12,16 @@ from ci.cli.gate import report_json
 from ci.cli.main import run
 from ci.gate.state import load_state
 from ci.tests.test_cli_fuzz import madvet
+from fuzz.mutants.shim_mutants import read_shim_mutants
 
 PAGE = "docs/json.md"
+FAULT = next(row.target for row in read_shim_mutants() if row.name == "gap_counted_twice")
 SECTION = "madvet gate --json FILE"
 
 
 def test_a_planted_fault_is_a_regression_in_words_json_and_a_file(tmp_path: Path) -> None:
     done = madvet(
-        "gate", "--base", "shim", "--head", "shim:mutant=9", "--programs", "256", "--budget", "60",
+        "gate", "--base", "shim", "--head", FAULT, "--programs", "256", "--budget", "60",
         "--folder", "g", "--json", "g.json", "--quiet", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == exit_codes.FOUND, done.stdout + done.stderr
@@ -34,7 +36,7 @@ def test_a_planted_fault_is_a_regression_in_words_json_and_a_file(tmp_path: Path
         assert f"REGRESSION: {group['first']['identity']}" in done.stdout
         assert settled["compared"]["requirement"] in done.stdout
         path = tmp_path / "g" / settled["file"]
-        assert run(["replay", "--target", "shim:mutant=9", str(path)]) == exit_codes.FOUND
+        assert run(["replay", "--target", FAULT, str(path)]) == exit_codes.FOUND
         assert run(["replay", "--target", "shim", str(path)]) == exit_codes.CONFORMANT
 
 
@@ -70,6 +72,33 @@ def test_what_cannot_be_used_is_told(
     told = capsys.readouterr()
     assert words in told.err
     assert "Traceback" not in told.err
+
+
+def test_reports_are_those_of_every_command(tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"r.{name}" for name in ("ktap", "junit", "html")}
+    options = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    arguments = ["gate", "--base", "shim", "--head", FAULT, "--programs", "64", "--budget", "30"]
+    folder = tmp_path / "g"
+    assert run([*arguments, "--folder", str(folder), "--quiet", *options]) == exit_codes.FOUND
+    said = paths["ktap"].read_text(encoding="utf-8")
+    assert "ok 1 gate.programs" in said
+    assert "not ok 2 gate.regression_" in said
+    assert "<failure" in paths["junit"].read_text(encoding="utf-8")
+    assert "gate.regression_" in paths["html"].read_text(encoding="utf-8")
+    later = tmp_path / "later.ktap"
+    assert run(["report", str(folder), "--ktap", str(later)]) == exit_codes.FOUND
+    assert later.read_text(encoding="utf-8").count("not ok") == said.count("not ok")
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ktap", "json"):
+        option = [f"--{name}", str(tmp_path / "no" / "file")]
+        arguments = ["gate", "--base", "host", "--head", "host", "--folder", str(tmp_path / "g")]
+        assert run([*arguments, *option]) == exit_codes.HARNESS_FAILED
+        assert "no/file" in capsys.readouterr().err
+    assert not (tmp_path / "g").exists()
 
 
 def test_another_gate_is_not_gone_on_with(

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from ci.gate.compare import Status
 from ci.gate.ending import FAILED, FOUND, NOTHING, PASS, Weight, exit_code, keys, weight
 from ci.gate.fact_kinds import FactKind, kind_of, named_kinds
+from ci.gate.gate_tree import gate_tree
 from ci.gate.programs import Programs
 from ci.gate.run import Gate, digest_of
 from ci.gate.state import Group, Options, State, StateError, load_state
 from ci.gate.words import report_lines
+from ci.report.result_tree import State as CaseState
 from ci.tests.fake_kernels import FACTS, FakeKernel, facts
 from conformance.model.policy import Policy
 from conformance.oracle.expected_change import Change, flat_facts, with_facts
@@ -190,6 +192,16 @@ def test_a_kernel_that_breaks_in_the_middle_is_said_and_never_green(
     assert "does not boot any more" in state.failure
     assert 0 < state.next < state.total
     assert "does not boot any more" in "\n".join(report_lines(state, EMPTY, tmp_path))
+
+
+def test_the_report_of_a_gate_that_broke_is_no_pass(tmp_path: Path, programs: Programs) -> None:
+    whole = gate_tree(gate(tmp_path, programs, FakeKernel("a"), FakeKernel("b")), "0")
+    assert whole.unended == ""
+    assert {case.state for case in whole.cases} == {CaseState.PASS}
+    state = gate(tmp_path, programs, FakeKernel("a"), FakeKernel("b", fails_after=2))
+    broken = gate_tree(state, "0")
+    assert "does not boot any more" in broken.unended
+    assert CaseState.ERROR in {case.state for case in broken.cases}
 
 
 def test_a_run_that_broke_goes_on_where_it_stood_and_ends_the_same(
