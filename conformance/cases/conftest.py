@@ -44,6 +44,7 @@ from conformance.target.target import Target, TargetError
 
 INTERNAL_ERROR: Final = 3  # pytest.ExitCode
 POISON: Final = 100  # MADV_HWPOISON
+POISON_WORDS: Final = ("HWPOISON", "SOFT_OFFLINE")  # of a case's name
 LOOK: Final = Observe.EACH_STEP | Observe.ISOLATED
 _PARTS: Final = ("per_range", "stats", "array", "ctl")
 
@@ -84,7 +85,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: it is marked with no requirement")
         keep = not wanted or any(wanted in ident for ident in idents)
         (kept if keep else dropped).append(item)
-    items[:] = kept
+    # Memory that is poisoned is missed by whatever comes after.
+    items[:] = sorted(kept, key=lambda item: any(word in item.name for word in POISON_WORDS))
     config.hook.pytest_deselected(items=dropped)
 
 

@@ -62,11 +62,11 @@ class Cell(NamedTuple):
 
 
 def cells(surface: str = MADVISE) -> Iterator[Cell]:
-    """All cells of madvise(2), or of process_madvise(2) on oneself; the order is stable. Poison is
-    given to kinds only that keep it for themselves."""
+    """All cells of madvise(2), or of process_madvise(2) on oneself; the order is stable. Memory
+    that is poisoned is lost to a guest: of process_madvise(2), only a program's own pages are."""
     for name in (*ADVICE_BY_NAME, INVALID):
         for kind in VMA_KINDS:
-            if poisons(name) and not kind.poisonable():
+            if surface == PROCESS_MADVISE and poisons(name) and not kind.poisonable():
                 continue
             for place in PLACES:
                 yield cell(name, kind.name, place, surface)
@@ -80,7 +80,8 @@ def poisons(advice: str) -> bool:
 def cell(advice: str, kind: str, place: str, surface: str = MADVISE) -> Cell:
     """One cell. Raises KeyError and ValueError for names that there are not."""
     of, beside = BY_NAME[kind], BY_NAME["anon"]
-    if poisons(advice):  # the zero page, which a page that was only read shows, is everybody's
+    if surface == PROCESS_MADVISE and poisons(advice):
+        # What a page shows that was only read, the zero page, is everybody's.
         beside = beside._replace(touched=ALL_WRITTEN)
         of = of._replace(touched=ALL_WRITTEN) if of.touched == WRITTEN else of
     row = None if advice == INVALID else ADVICE_BY_NAME[advice]
