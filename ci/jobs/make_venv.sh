@@ -27,7 +27,9 @@ usable() {
 choose_python() {
     second=
     for name in ${PYTHON:-/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11}; do
-        found=$(command -v "$name") && usable "$found" || continue
+        if ! found=$(command -v "$name") || ! usable "$found"; then
+            continue
+        fi
         real=$("$found" -c 'import sys; print(sys.executable)')
         if open_to_others "$real"; then
             echo "$real"
@@ -73,4 +75,4 @@ fi
 [ -e "$venv" ] || "$python" -m venv "$venv"
 say "installing into $venv ($("$venv/bin/python" -V))"
 "$venv/bin/python" -m pip -qq --disable-pip-version-check install \
-    -e "$checkout[test,lint,compiled]" </dev/null
+    -e "${checkout}[test,lint,compiled]" </dev/null
