@@ -42,6 +42,7 @@ TO_BUILD: Final = (
     Need("ccache", "ccache"),
     Need("stdlib.h", "libc6-dev"),
     Need("gelf.h", "libelf-dev"),  # objtool, of x86-64 kernels
+    Need("pahole", "dwarves"),  # the kernel's types, for BPF
 )
 
 

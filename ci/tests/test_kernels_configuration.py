@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.kernels.catalogue import CATALOGUE, KCOV_VARIABLES
+from ci.kernels.catalogue import CATALOGUE
 from ci.kernels.configuration import (
     FragmentError,
     Missed,
@@ -82,7 +82,9 @@ def test_every_flavour_reads_and_has_the_call(name: str) -> None:
     assert wishes["CONFIG_SLUB_TINY"].value == "n"
     assert ("CONFIG_MADVISE_RANGES_MUTANTS" in wishes) == name.endswith("-mutants")
     assert ("CONFIG_KASAN" in wishes) == (name != "lean")
-    assert "KCOV_INSTRUMENT_madvise.o=y" in flavour.variables == KCOV_VARIABLES
+    assert ("CONFIG_UBSAN" in wishes) == name.startswith("debug")
+    assert "KCOV_INSTRUMENT_madvise.o=y" in flavour.variables
+    assert ("KCOV_INSTRUMENT_vma.o=y" in flavour.variables) == (name != "lean")
 
 
 def test_a_mutant_flavour_differs_by_its_faults_only() -> None:
