@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts madvise_ranges() into an unpacked Linux source tree, or takes it out again.
 
-    python kernel/insert.py TREE [--check | --remove]
+    python kernel/insert.py TREE [--guest] [--check | --remove]
 
 Files of this folder and the generated ABI header are copied into mm/, and one line is added to
 each of the files that anchors.toml names. Running it again copies what has changed since and
@@ -51,6 +51,7 @@ class Insertion(NamedTuple):
     at_end: bool = False
     needs: str = ""
     taken: str = ""
+    guest: bool = False
 
 
 class Anchors(NamedTuple):
@@ -60,12 +61,14 @@ class Anchors(NamedTuple):
     insertions: tuple[Insertion, ...]
 
 
-def read_anchors(path: Path = ANCHORS) -> Anchors:
-    """Raises InsertError when the file is missing or not of the form it describes."""
+def read_anchors(path: Path = ANCHORS, guest: bool = False) -> Anchors:
+    """guest: those for guests alone, too. Raises InsertError when the file is missing or not of
+    the form it describes."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         insertions = tuple(Insertion(**entry) for entry in table["insertion"])
-        return Anchors(tuple(table["releases"]), insertions)
+        wanted = tuple(entry for entry in insertions if guest or not entry.guest)
+        return Anchors(tuple(table["releases"]), wanted)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise InsertError(f"{path}: cannot be used: {error!r}") from error
 
@@ -105,7 +108,9 @@ def insert(tree: Path, anchors: Anchors | None = None, dry: bool = False) -> tup
 def remove(tree: Path, anchors: Anchors | None = None) -> tuple[str, ...]:
     """Take the call out again: the names of the files that changed. Raises as insert()."""
     release(tree)
-    texts = _edited(tree, anchors or read_anchors(), _without_line)
+    known = anchors or read_anchors(guest=True)
+    there = (entry for entry in known.insertions if not entry.guest or (tree / entry.file).exists())
+    texts = _edited(tree, known._replace(insertions=tuple(there)), _without_line)
     changed = [name for name, data in texts.items() if data != _read(tree / name, "anchor")]
     present = list(_present(tree))
     for name in changed:
@@ -227,11 +232,11 @@ def _unlink(path: Path) -> None:
 
 
 def _say(tree: Path, options: argparse.Namespace) -> None:
-    anchors = read_anchors()
     if options.remove:
-        done = remove(tree, anchors)
+        done = remove(tree)
         print(*(f"restored {name}" for name in done), sep="\n", end="\n" if done else "")
         return
+    anchors = read_anchors(guest=options.guest)
     done = insert(tree, anchors, dry=options.check)
     word = "would change" if options.check else "changed"
     for name in done:
@@ -250,6 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="insert.py", description="Puts madvise_ranges() into an unpacked Linux source tree."
     )
     parser.add_argument("tree", type=Path, metavar="TREE", help="the top of the source tree")
+    guest = "also what makes guests fast that are to be fuzzed"
+    parser.add_argument("--guest", action="store_true", help=guest)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--check", action="store_true", help="change nothing, tell what would be")
     which.add_argument("--remove", action="store_true", help="take it out again")

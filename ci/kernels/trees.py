@@ -122,7 +122,9 @@ def insert_call(tree: Path, root: Path = CHECKOUT) -> str:
     except OSError as error:
         raise KernelError(f"cannot write to {saved}: {error.strerror}") from error
     said = run(
-        [sys.executable, script, tree], "put madvise_ranges() into the sources", INSERT_SECONDS_MAX
+        [sys.executable, script, tree, "--guest"],
+        "put madvise_ranges() into the sources",
+        INSERT_SECONDS_MAX,
     )
     if kernel_digest(root) != digest:
         raise KernelError(f"{root / 'kernel'} changed while it was put in: run it again")

@@ -215,13 +215,36 @@ def real_trees() -> list[Path]:
 def test_real_trees_have_all_places(tmp_path: Path) -> None:
     for number, tree in enumerate(real_trees()):
         copy = tmp_path / str(number)
-        for name in FILES:
+        for name in (*FILES, "arch/um/kernel/stacktrace.c"):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(tree / name, copy / name)
         remove(copy)
         before = contents(copy)
-        assert insert(copy), tree
-        assert insert(copy) == (), tree
+        anchors = read_anchors(guest=True)
+        assert insert(copy, anchors), tree
+        assert insert(copy, anchors) == (), tree
         remove(copy)
         assert contents(copy) == before, tree
         assert release(copy) in read_anchors().releases
+
+
+STACKS = "\twhile (((long) sp & (THREAD_SIZE-1)) != 0) {\n\t\taddr = READ_ONCE_NOCHECK(*sp);\n"
+
+
+def test_what_guests_alone_need_is_put_in_for_them_alone(tree: Path) -> None:
+    walker = tree / "arch/um/kernel/stacktrace.c"
+    walker.parent.mkdir(parents=True)
+    walker.write_text(STACKS)
+    assert main([str(tree)]) == 0
+    assert walker.read_text() == STACKS
+    assert main([str(tree), "--guest"]) == 0
+    first, added, *rest = walker.read_text().splitlines(keepends=True)
+    assert "CONFIG_FRAME_POINTER" in added
+    assert "".join((first, *rest)) == STACKS
+    assert main([str(tree), "--remove"]) == 0
+    assert walker.read_text() == STACKS
+
+
+def test_a_guest_that_cannot_be_made_fast_is_an_error(tree: Path) -> None:
+    with pytest.raises(InsertError, match="stacks of user mode Linux"):
+        insert(tree, read_anchors(guest=True))
