@@ -31,6 +31,7 @@ _MACHINERY: Final = re.compile(
         (
             # printing
             r"_?_?dump_stack\w*|show_(stack|regs|trace)\w*|print_\w+|_?printk|v?panic|nmi_panic",
+            r"vprintk\w*|console_(un)?lock\w*|console_trylock\w*",
             r"(__)?warn\w*|report_bug\w*|handle_bug|add_taint|check_panic_on_warn|__report_bug",
             r"(__)?die\w*|oops_\w+|page_fault_oops|(__)?bad_area\w*|do_(user|kern)_addr_fault",
             r"(asm_)?exc_\w+|(asm_)?(sys|idt)\w*vec_\w+|do_(error_)?trap|handle_page_fault",
