@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.program.call import MadviseRanges, Mmap
+from conformance.program.call import MadviseRanges, Mmap, Reclaim
 from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.mapping import Backing, Kind, Mapping, Uffd
 from conformance.program.plan import plan_of
@@ -38,6 +38,8 @@ def missing_feature(program: Program, facts: KernelFacts) -> str:
             missing = _mapping(step.mapping, facts)
             if missing:
                 return missing
+        elif type(step) is Reclaim and not facts.memcg_reclaim:
+            return "a memory cgroup of its own to reclaim from (guests: CONFIG_MEMCG, Linux 5.19)"
     if program.rights is _OTHER_USER and not facts.change_user:
         return "the right to become another user (root)"
     return _ilp32(program, facts) if plan_of(program).ilp32 else ""

@@ -21,6 +21,7 @@ from conformance.model.page_state import touch_run
 from conformance.model.policy import DEFAULT_POLICY, Policy
 from conformance.model.prediction import Prediction
 from conformance.model.process import Process
+from conformance.model.reclaim import reclaim
 from conformance.model.rights import facts_under
 from conformance.model.snapshot import expect_snapshot
 from conformance.program import call as c
@@ -53,6 +54,7 @@ _USUAL: Final[dict[type, str]] = {
     c.TouchPages: "touch-effect",
     c.Fork: "fork-effect",
     c.ForkExec: "default-inherit",
+    c.Reclaim: "reclaim-effect",
     c.Mlock: "mlock-effect",
     c.Mseal: "mseal-effect",
     c.UffdRegister: "uffd-effect",
@@ -196,6 +198,8 @@ class _Run:
         if isinstance(step, c.ForkExec):
             self._note_peek(heirs(space), "heirs")
             return 0
+        if isinstance(step, c.Reclaim):
+            return reclaim(process)
         if isinstance(step, c.Mlock):
             return mlock(process, step)
         if isinstance(step, c.Mseal):

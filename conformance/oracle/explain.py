@@ -37,6 +37,7 @@ _TAGS: Final[dict[type, str]] = {
     c.TouchPages: "touch",
     c.Fork: "fork",
     c.ForkExec: "fork_exec",
+    c.Reclaim: "reclaim",
     c.Mlock: "mlock",
     c.Mseal: "mseal",
     c.UffdRegister: "userfaultfd",

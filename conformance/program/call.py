@@ -143,6 +143,14 @@ class ForkExec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="for
     """
 
 
+class Reclaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="reclaim"):
+    """The kernel takes back what it can of the memory of all programs: memory pressure at a moment
+    of one's choice. Their memory cgroup is told to (memory.reclaim); only in a guest.
+
+    The result is 0, however much was found.
+    """
+
+
 # What ForkExec reads back, a 64-bit word each.
 HEIRS: Final = ("own heap", "child's mapping", "child's heap", "new program's mapping",
                 "new program's heap", "new program's stack")  # fmt: skip
@@ -195,6 +203,7 @@ Step = (
     | TouchPages
     | Fork
     | ForkExec
+    | Reclaim
 )
 SetupStep = Mlock | Mseal | UffdRegister | ClearSoftDirty | SealFile
 AnyStep = Step | SetupStep

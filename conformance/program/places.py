@@ -46,6 +46,7 @@ FD_PIDFD_KTHREAD: Final = 205  # a kernel thread, where one is visible
 FD_ZERO: Final = 206  # /dev/zero
 FD_HEIRS_OUT: Final = 207  # a pipe, for what call.ForkExec has to tell
 FD_HEIRS_IN: Final = 208
+FD_RECLAIM: Final = 209  # memory.reclaim of the programs' memory cgroup, where there is one
 FD_FILES: Final = 210  # file slot i is FD_FILES + i, opened read-write
 FD_FILES_RO: Final = 230  # file slot i opened read-only
 FILE_SLOTS: Final = 8

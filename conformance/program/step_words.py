@@ -42,6 +42,8 @@ def step_words(step: c.AnyStep) -> str:
         return "fork()"
     if isinstance(step, c.ForkExec):
         return "fork() and execve()"
+    if isinstance(step, c.Reclaim):
+        return "memory.reclaim"
     return _setup_words(step)
 
 

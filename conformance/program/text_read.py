@@ -35,7 +35,7 @@ SIZE_MAX: Final = (1 << 64) - 1
 
 CALLS: Final = (
     "madvise", "process_madvise", "madvise_ranges", "mmap", "munmap", "mprotect", "mremap",
-    "touch", "fork", "fork_exec",
+    "touch", "fork", "fork_exec", "reclaim",
 )  # fmt: skip
 TYPES: Final = ("single", "multi", "all")
 USUAL_VECTOR: Final = c.ProcessMadvise(advice=0)  # every member that may be left out
@@ -177,6 +177,8 @@ def _call(name: str, table: Table) -> c.Step:
     if name == "touch":
         touch: Touch = table.parsed("touch", table.string("touch"), _touch)
         return c.TouchPages(touch.page, touch.pages, touch.write)
+    if name == "reclaim":
+        return c.Reclaim()
     return c.Fork() if name == "fork" else c.ForkExec()
 
 

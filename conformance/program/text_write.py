@@ -149,6 +149,8 @@ def _step(step: c.Step) -> list[str]:
         return ['call = "mremap"', *_mremap(step)]
     if isinstance(step, c.TouchPages):
         return ['call = "touch"', f'touch = "{touch_text(step)}"']
+    if isinstance(step, c.Reclaim):
+        return ['call = "reclaim"']
     return [f'call = "{"fork" if isinstance(step, c.Fork) else "fork_exec"}"']
 
 

@@ -46,6 +46,7 @@ STEP_NAMES: Final = {
     c.Madvise: "madvise", c.ProcessMadvise: "process_madvise", c.MadviseRanges: "madvise_ranges",
     c.Mmap: "mmap", c.Munmap: "munmap", c.Mprotect: "mprotect", c.Mremap: "mremap",
     c.TouchPages: "touch", c.Fork: "fork", c.ForkExec: "fork_exec",
+    c.Reclaim: "reclaim",
 }  # fmt: skip
 
 
@@ -159,6 +160,8 @@ def _pages_inside(key: str, page: int, pages: int, room: int) -> Iterator[Danger
 
 def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
     whole = program.whole
+    if isinstance(step, c.Reclaim) and not guest:
+        yield Danger("call", "reclaim is for guests only")
     if isinstance(step, c.Madvise):
         yield from _register("start", step.start)
         yield from _register("length", step.length)

@@ -64,6 +64,7 @@ class Op(IntEnum):
     FORK_EXEC = 16  # result 0 or -errno, and a peek of call.HEIRS
     RIGHTS = 17  # RIGHTS_NUMBER; no result
     MAP_PERF = 18  # address, length, prot; result: the address or -errno
+    RECLAIM = 19  # result 0 or -errno
 
 
 class Observe(IntFlag):
@@ -211,6 +212,8 @@ def _encode_rare(step: c.AnyStep, words: list[int]) -> None:
         words.append(Op.FORK | 1 << 8)
     elif isinstance(step, c.ForkExec):
         words.append(Op.FORK_EXEC | 1 << 8)
+    elif isinstance(step, c.Reclaim):
+        words.append(Op.RECLAIM | 1 << 8)
     elif isinstance(step, c.Mlock):
         onfault = MLOCK_ONFAULT if step.onfault else 0
         _syscall(words, X86_64["mlock2"], step.start, step.length, onfault)

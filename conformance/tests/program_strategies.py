@@ -134,6 +134,7 @@ def steps(draw: st.DrawFn, files: list[FileSlot]) -> c.Step:
         ),
         c.Fork: st.just(c.Fork()),
         c.ForkExec: st.just(c.ForkExec()),
+            c.Reclaim: st.just(c.Reclaim()),
     }  # fmt: skip
     step: c.Step = draw(simple[kind])
     return step

@@ -41,12 +41,14 @@ class Worker:
         self, end: m.WorkerEnd, options: CampaignOptions, lanes: list[Lane], suspects: Suspects
     ) -> None:
         self._end = end
+        disposable = all(map(is_guest, options.targets))
         self._source = ProgramSource(
             options.seed,
             GenerateOptions(
                 surfaces=frozenset(options.surfaces),
                 advices=options.advices,
-                poison=all(map(is_guest, options.targets)),
+                poison=disposable,
+                reclaim=disposable,
             ),
         )
         self._lanes = lanes

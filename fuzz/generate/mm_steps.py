@@ -11,6 +11,7 @@ from conformance.program.call import (
     Mprotect,
     Mremap,
     Munmap,
+    Reclaim,
     Step,
     TouchPages,
 )
@@ -34,6 +35,8 @@ FORK: Final = Fork()
 FORK_EXEC: Final = ForkExec()
 # Executing a program costs as much as five whole programs, and few things change its outcome.
 FORK_EXEC_ONE_IN: Final = 40
+RECLAIM: Final = Reclaim()
+RECLAIM_ONE_IN: Final = 10
 PROTS: Final = table((3, Prot.R), (3, Prot.NONE), (4, Prot.RW), (1, Prot.RX))
 MMAP_PAGES_MAX: Final = 64
 # A process has one [vvar]; huge pages are few, and want their own alignment; perf its own size.
@@ -45,6 +48,8 @@ _LENGTH_FLAWS: Final = table((20, 0), (1, 1), (1, PAGE - 1))  # bytes short of w
 def draw_mm_step(chooser: Chooser, layout: Layout, swarm: Swarm, kind: int) -> Step:
     """One step of the kind that a step table gave."""
     if kind == STEP_FORK:
+        if swarm.reclaim and chooser.chance(1, RECLAIM_ONE_IN):
+            return RECLAIM
         return FORK_EXEC if chooser.chance(1, FORK_EXEC_ONE_IN) else FORK
     page, pages = arena_range(chooser, layout)
     if kind == STEP_TOUCH:

@@ -11,7 +11,8 @@ class GenerateOptions(NamedTuple):
     """surfaces: names of call.SURFACES to call; the ordinary mm steps come in any case.
     advices: values to prefer; empty: the whole table. mappings_max, steps_max: upper bounds.
     whole: allow programs that need a sacrificial process (madvise_ranges ALL). poison: let memory
-    be poisoned, which only a disposable kernel survives for long."""
+    be poisoned, which only a disposable kernel survives for long. reclaim: let the kernel reclaim
+    memory."""
 
     surfaces: frozenset[str] = frozenset(SURFACES)
     advices: tuple[int, ...] = ()
@@ -19,6 +20,7 @@ class GenerateOptions(NamedTuple):
     steps_max: int = 8
     whole: bool = True
     poison: bool = False
+    reclaim: bool = False
 
 
 DEFAULT: Final = GenerateOptions()

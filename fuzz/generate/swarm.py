@@ -54,12 +54,12 @@ class Swarm:
     hostility: CLEAN programs make few mistakes in their arguments, HOSTILE ones many.
     twins: of 8 mappings, how many are like the one before them. ilp32: calls are made as a 32-bit
     process makes them. rights: Program.rights, of a program that is not whole.
-    poison: memory may be poisoned.
+    poison: memory may be poisoned. reclaim: the kernel may be told to reclaim memory.
     """
 
     __slots__ = (
         "templates", "extras", "advices", "steps", "ranges", "pidfds", "hostility", "twins",
-        "ilp32", "rights", "poison",
+        "ilp32", "rights", "poison", "reclaim",
     )  # fmt: skip
 
     def __init__(self, chooser: Chooser, options: GenerateOptions) -> None:
@@ -74,6 +74,7 @@ class Swarm:
         self.pidfds: tuple[int, ...] = pick(_PIDFDS)
         self.rights: Rights = pick(_RIGHTS if len(self.pidfds) > 1 else _RIGHTS_ALONE)
         self.poison = options.poison
+        self.reclaim = options.reclaim
         self.ilp32: bool = chooser.chance(1, ILP32_ONE_IN)
         self.ranges: tuple[int, ...] = RANGES_ILP32 if self.ilp32 else _RANGES[self.hostility]
 

@@ -141,6 +141,9 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 	case OP_MAP_PERF:
 		record_result(call_map_perf(w[0], w[1], w[2]));
 		break;
+	case OP_RECLAIM:
+		record_result(call_reclaim());
+		break;
 	case OP_REMOTE:
 		if (!remote_start(program))
 			record->unable = true;

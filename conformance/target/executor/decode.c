@@ -23,6 +23,7 @@ static const u32 op_words[] = {
 	[OP_FORK_EXEC] = 1,
 	[OP_RIGHTS] = 2,
 	[OP_MAP_PERF] = 4,
+	[OP_RECLAIM] = 1,
 };
 
 static bool inside(u64 start, u64 bytes, u64 low, u64 high)
@@ -84,6 +85,7 @@ static bool gives_result(u32 code)
 	case OP_MOVE_VVAR:
 	case OP_MAP_SECRET:
 	case OP_MAP_PERF:
+	case OP_RECLAIM:
 		return true;
 	default:
 		return false;

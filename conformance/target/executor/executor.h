@@ -277,6 +277,10 @@ void heirs_create(void);
 bool heap_exec(void);
 int heir_main(void);
 s64 call_fork_exec(void);
+
+bool memcg_reclaim(void);
+void reclaim_open(void);
+s64 call_reclaim(void);
 void heirs_forget(void);
 void heirs_report(void);
 

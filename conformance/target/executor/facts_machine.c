@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "executor.h"
 #include "facts.h"
 
 #define CAP_IPC_LOCK_NUMBER 14
@@ -60,6 +61,12 @@ static void ksm_running(struct finding *f, const struct ground *ground)
 
 	(void)ground;
 	found(f, !read_number("/sys/kernel/mm/ksm/run", &run) && run == 1);
+}
+
+static void reclaim(struct finding *f, const struct ground *ground)
+{
+	(void)ground;
+	found(f, memcg_reclaim());
 }
 
 static void sysctl(struct finding *f, const char *path, long long assumed)
@@ -213,6 +220,7 @@ const struct fact facts_of_machine[] = {
 	{ "thp", FACT_TEXT, thp },
 	{ "ksm_running", FACT_BOOL, ksm_running },
 	{ "max_map_count", FACT_NUMBER, max_map_count },
+	{ "memcg_reclaim", FACT_BOOL, reclaim },
 	{ "overcommit", FACT_NUMBER, overcommit },
 	{ "task_size", FACT_NUMBER, task_size },
 	{ "disk_fs", FACT_TEXT, disk_fs },

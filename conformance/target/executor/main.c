@@ -132,6 +132,7 @@ static void prepare(void)
 	shim_set_mutant(options.mutant);
 	selftest();
 	heirs_create();
+	reclaim_open();
 }
 
 static void run_batch(const struct doorbell *bell, u64 *used)

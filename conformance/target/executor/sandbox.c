@@ -268,6 +268,9 @@ static bool run_op(const struct program *program, const struct op *op, bool last
 		record_result(result);
 		heirs_report();
 		break;
+	case OP_RECLAIM:
+		record_result(call_reclaim()); /* one process of the cgroup can do it for all */
+		break;
 	case OP_REMOTE:
 		record->unable |= !start_second();
 		break;

@@ -26,6 +26,7 @@
 #define OP_FORK_EXEC	16
 #define OP_RIGHTS	17
 #define OP_MAP_PERF	18
+#define OP_RECLAIM	19
 
 /* How a program is run and looked at */
 #define OBSERVE_READ_ALL	1
@@ -103,6 +104,7 @@
 #define FD_DEV_ZERO	206
 #define FD_HEIRS_OUT	207
 #define FD_HEIRS_IN	208
+#define FD_RECLAIM	209
 #define FD_FILES	210
 #define FD_FILES_RO	230
 #define FILE_SLOTS	8

@@ -10,7 +10,8 @@
  *          (otherwise)  ENDED, its wait status, bytes of output; the output follows
  *
  * What the machine is to have is on the kernel's command line: madvet.bell, madvet.ring (devices),
- * madvet.huge (pages), madvet.swap (MiB), madvet.ksm (0 or 1).
+ * madvet.huge (pages), madvet.swap (MiB), madvet.ksm (0 or 1), madvet.flush (the most pages whose
+ * translations are forgotten one by one).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,7 @@
 #define OUTPUT_BYTES_MAX 65536
 #define DISK_BLOCKS "/disk.blocks" /* records of a block number and a block; written by the host */
 #define DISK "/var/tmp"
+#define CGROUP "/sys/fs/cgroup/madvet"
 
 struct message {
 	uint64_t what, first, second;
@@ -162,6 +164,18 @@ static void make_swap(const char *mib)
 		say("no swap: %s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
+}
+
+/* All programs, and the executor, in a memory cgroup that can be told to reclaim. */
+static void make_cgroup(void)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", getpid());
+	if (mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) ||
+	    !set("/sys/fs/cgroup/cgroup.subtree_control", "+memory") || mkdir(CGROUP, 0755) ||
+	    !set(CGROUP "/cgroup.procs", number) || setenv("MADVET_CGROUP", CGROUP, 1))
+		say("no memory cgroup to reclaim from");
 }
 
 static void open_bell(void)
@@ -295,11 +309,15 @@ int main(void)
 	value = option("madvet.ksm");
 	if (value && !set("/sys/kernel/mm/ksm/run", value))
 		say("no KSM");
+	value = option("madvet.flush");
+	if (value && !set("/sys/kernel/debug/x86/tlb_single_page_flush_ceiling", value))
+		say("no limit of single flushes");
 	/* What khugepaged collapses while a program runs, nobody could predict. */
 	set("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "4294967295");
 	value = option("madvet.swap");
 	if (value)
 		make_swap(value);
+	make_cgroup();
 	open_bell();
 	ring(&message, sizeof(message));
 	for (;;) {
