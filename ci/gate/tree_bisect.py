@@ -17,7 +17,9 @@ import msgspec
 
 from ci.gate.bisect import Ends, Open, Say, verify_ends
 from ci.gate.tree_step import CANNOT, GOODS_FILE, Job, build
+from ci.kernels.own_tree import forget_copy
 from conformance.program.program import Program
+from conformance.target.guest_images import kernels_folder
 from conformance.target.target import Target, TargetError
 
 GIT_SECONDS_MAX: Final = 600  # of anything but the bisection itself
@@ -63,6 +65,7 @@ class TreeBisect:
                 return self._bisect(program, commits, work, Path(scratch))
             finally:
                 self._git(self._tree, "worktree", "remove", "--force", str(work))
+                forget_copy(kernels_folder(), work)
 
     def _bisect(
         self, program: Program, commits: dict[str, str], work: Path, scratch: Path

@@ -69,12 +69,13 @@ def _group_lines(group: Group, ledger: Ledger, folder: Path) -> Iterator[str]:
     title = first.status.value if count is not Weight.FLAKY else f"flaky, {first.status.value}"
     title = title.upper() if count is Weight.FAILS else title
     shown = f", shown {settled.shown}/{settled.runs}" if settled else ", not run again"
-    name = ",".join((*first.ledger, *first.facts)) or first.identity
+    name = first.key.removeprefix(f"{first.status.value} ")
     yield f"{title}: {name} ({group.count:,} programs{shown})"
     compared = settled.compared if settled is not None and settled.shown else first
     yield from _wrapped("    ", compared.words)
-    for ident in first.ledger:
-        yield from _wrapped(f"    ledger {ident}: ", _reason(ledger, ident))
+    if name in first.ledger:
+        yield from _wrapped("    ", f"{_reason(ledger, name)} ({_reference(ledger, name)})")
+    yield from _wrapped("    decided by ", ", ".join(compared.facts))
     rule = compared.requirement
     if rule and not first.ledger:
         yield from _wrapped(f"    {rule}: ", text_of(rule))
@@ -95,6 +96,12 @@ def _reason(ledger: Ledger, ident: str) -> str:
     reasons |= {change.id: change.reason for change in ledger.changes}
     text = reasons.get(ident, "(no longer in the ledger)")
     return " ".join(text.split()).split(". ")[0]
+
+
+def _reference(ledger: Ledger, ident: str) -> str:
+    references = {entry.id: entry.reference for entry in ledger.entries}
+    references |= {change.id: change.reference for change in ledger.changes}
+    return references.get(ident, "no reference")
 
 
 def _rest_lines(state: State) -> Iterator[str]:

@@ -34,6 +34,11 @@ def copy_name(given: Path) -> str:
     return f"own-{hashlib.sha256(str(given.resolve()).encode()).hexdigest()[:12]}"
 
 
+def forget_copy(kernels: Path, given: Path) -> None:
+    """Remove the copy of a tree that will not be built again, if there is one."""
+    shutil.rmtree(kernels / "trees" / copy_name(given), ignore_errors=True)
+
+
 def copied_tree(kernels: Path, given: Path, say: Callable[[str], None]) -> Tree:
     """A copy of a tree, brought up to date. Of a git checkout, all that git does not ignore.
 

@@ -33,7 +33,7 @@ def test_a_planted_fault_is_a_regression_in_words_json_and_a_file(tmp_path: Path
         assert settled["shown"] == settled["runs"]
         assert settled["mappings"] <= 3
         assert settled["steps"] <= 2
-        assert f"REGRESSION: {group['first']['identity']}" in done.stdout
+        assert f"REGRESSION: {key.removeprefix('regression ')}" in done.stdout
         assert settled["compared"]["requirement"] in done.stdout
         path = tmp_path / "g" / settled["file"]
         assert run(["replay", "--target", FAULT, str(path)]) == exit_codes.FOUND

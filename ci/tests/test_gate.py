@@ -83,7 +83,7 @@ def test_a_planted_fault_in_head_is_a_regression_with_a_small_reproducer(
     text = (tmp_path / group.settled.file).read_bytes()
     assert len(loads(text, "reproducer").program.steps) == group.settled.steps
     said = "\n".join(report_lines(state, EMPTY, tmp_path))
-    assert "REGRESSION: madvise_ranges/" in said
+    assert "REGRESSION: madvise_ranges/walk-as-madvise/" in said
     assert "walk-as-madvise" in said
 
 
