@@ -76,6 +76,14 @@ def header() -> str:
     return "\n".join(parts)
 
 
+def declarations() -> list[str]:
+    """The number, the enum and the structs alone, for a file that must stand by itself."""
+    out = [*_unless("__NR_madvise_ranges", X86_64["madvise_ranges"]), "", *_enum()]
+    for layout in v1.STRUCTS:
+        out += ["", *_struct(layout)]
+    return out
+
+
 def _numbers() -> Iterator[str]:
     number = X86_64["madvise_ranges"]
     if GENERIC["madvise_ranges"] != number:

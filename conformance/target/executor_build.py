@@ -55,7 +55,7 @@ def build_guest_init() -> Path:
 def _built(what: str, sources: Sequence[Path], flags: list[str]) -> Path:
     if not sources:
         raise ExecutorUnavailable(f"the sources of the executor are missing from {SOURCES}")
-    compiler = _compiler()
+    compiler = find_compiler()
     name = f"{what}-{_digest(compiler, flags, sources)}"
     folder = _cache_folder()
     target = folder / name
@@ -68,8 +68,9 @@ def _built(what: str, sources: Sequence[Path], flags: list[str]) -> Path:
     return target
 
 
-def _compiler() -> list[str]:
-    """$CC, or the first compiler on the path, as the start of a command."""
+def find_compiler() -> list[str]:
+    """$CC, or the first compiler on the path, as the start of a command. Raises
+    ExecutorUnavailable when there is none."""
     chosen = shlex.split(os.environ.get("CC", ""))
     for name in [chosen[0]] if chosen else COMPILERS:
         path = shutil.which(name)

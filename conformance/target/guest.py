@@ -19,7 +19,7 @@ from conformance.target.executor_link import ExecutorLost
 from conformance.target.executor_target import USUAL, ExecutorTarget, Options
 from conformance.target.facts import Probed, parse_facts
 from conformance.target.guest_images import find_image, find_stock
-from conformance.target.guest_initramfs import guest_initramfs
+from conformance.target.guest_initramfs import guest_initramfs, make_initramfs
 from conformance.target.guest_link import GuestLink, GuestLost
 from conformance.target.guest_machine import Boot, Machine, machine_of, qemu, qemu_plain, uml
 from conformance.target.guest_suspects import Trial, settle
@@ -30,6 +30,7 @@ from conformance.target.target import TargetError
 
 TMP: Final = "/var/tmp"  # in the guest: a disk where it has one
 SLABS: Final = "/sys/kernel/slab"  # in the guest: where the kernel counts its objects
+BINARY: Final = "binary"  # in the guest: what run_binary() runs
 LEAK: Final = "leak"  # the row in kernel_log_formats of what the executor says
 # Swap: MiB of compressed memory, four times what programs can map. VMAs: few enough for a program
 # to reach the limit (16 mappings, cut into 65 each), many more than programs have by chance.
@@ -85,7 +86,7 @@ class GuestTarget(ExecutorTarget):
             "--ring-bytes", str(ring.bytes), "--deadline-ms", str(self._deadline_ms),
             "--leak-check", SLABS, "--poison",
         ]  # fmt: skip
-        boot = Boot(
+        boot = self._boot = Boot(
             self._kernel, initrd, -1, ring.fd, ring.bytes, self.folder,
             f"{self._kind.words} {options.append}",
         )  # fmt: skip
@@ -100,6 +101,23 @@ class GuestTarget(ExecutorTarget):
             link.kill()
             ring.close()
             raise
+
+    def run_binary(self, binary: Path) -> tuple[int, bytes]:
+        """Run a program that needs no file of its own in a new guest: its wait status, and what
+        it printed. The guest of the target itself is ended. Raises TargetError, and GuestLost
+        when the kernel went down or said something against itself."""
+        self.process.kill()
+        initrd = self.folder / "initrd"
+        # A kernel unpacks one archive after the other.
+        added = make_initramfs({BINARY: binary.read_bytes()})
+        initrd.write_bytes(self._boot.initrd.read_bytes() + added)
+        boot = self._boot._replace(initrd=initrd)
+        link = GuestLink(self._kind.machine, boot, [], self._kind.pace)
+        try:
+            link.boot()
+            return link.output_of([f"/{BINARY}"], self._kind.pace.facts)
+        finally:
+            link.kill()
 
     def _batch_deadline_s(self, programs: int) -> float:
         """Every program may run into its own deadline, in a guest that is slow, as long as it

@@ -150,18 +150,26 @@ class GuestLink:
 
         Raises TargetError.
         """
-        self._run(arguments, serve=False)
-        what, status, size = self._expect(self._pace.facts, "probe its kernel")
-        if what != ENDED:
-            self._fail("probe its kernel", "the answer is none")
         try:
-            data = self._hear(size, self._pace.start)
+            status, data = self.output_of(arguments, self._pace.facts)
         except ExecutorLost as lost:
             self._fail("probe its kernel", str(lost))
         if status:
             self._fail("probe its kernel", f"wait status {status:#x}")
-        self._idle = True
         return data
+
+    def output_of(self, arguments: Sequence[str], deadline_s: float) -> tuple[int, bytes]:
+        """The wait status, and what it printed, of the executor with these arguments, or of another
+        program in the guest (the first argument is then its path). Raises GuestLost when the
+        kernel went down, or said something against itself."""
+        self._run(arguments, serve=False)
+        what, status, size = WORDS.unpack(self._hear(WORDS.size, deadline_s))
+        if what != ENDED:
+            self._fail("run a program", "the answer is none")
+        data = self._hear(size, self._pace.start)
+        self._look(None)
+        self._idle = True
+        return status, data
 
     def start(self) -> None:
         """Run the executor, in a new guest unless the old one waits for something to do."""

@@ -9,6 +9,8 @@
  *   guest  (serve)      whatever the executor says, then ENDED, its wait status, 0
  *          (otherwise)  ENDED, its wait status, bytes of output; the output follows
  *
+ * The first argument is the name of the executor, or the path of another program.
+ *
  * What the machine is to have is on the kernel's command line: madvet.bell, madvet.ring (devices),
  * madvet.huge (pages), madvet.swap (MiB), madvet.ksm (0 or 1), madvet.flush (the most pages whose
  * translations are forgotten one by one).
@@ -243,6 +245,7 @@ static void ring(const void *from, size_t size)
 static _Noreturn void become(char *arguments, size_t size, bool serve, int output)
 {
 	char *argv[ARGUMENTS_MAX + 1], number[16];
+	const char *program = *arguments == '/' ? arguments : "/executor";
 	size_t count = 0;
 	int fd = serve ? open_ring() : -1;
 
@@ -255,8 +258,8 @@ static _Noreturn void become(char *arguments, size_t size, bool serve, int outpu
 	argv[count] = NULL;
 	dup2(serve ? bell : open("/dev/null", O_RDONLY), STDIN_FILENO);
 	dup2(serve ? bell : output, STDOUT_FILENO);
-	execv("/executor", argv);
-	perror("init: /executor");
+	execv(program, argv);
+	perror(program);
 	_exit(127);
 }
 
