@@ -37,6 +37,9 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "report": Command("ci.cli.report", "Write the reports of a run or campaign that was kept."),
     "shrink": Command("ci.cli.shrink", "Make a program that diverges small.", native=True),
+    "reproducer": Command(
+        "ci.cli.reproducer", "Write a program as a C file that shows the fault by itself."
+    ),
     "gate": Command(
         "ci.cli.gate", "Say what changed between two kernels, and was it expected.", native=True
     ),

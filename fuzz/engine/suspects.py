@@ -164,6 +164,7 @@ def finding(target: Target, program: Program, seen: Confirmed, seed: int, index:
         release=target.facts.release,
         seed=seed,
         index=index,
+        facts=target.facts,
     )
 
 

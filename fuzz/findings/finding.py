@@ -32,7 +32,8 @@ class Finding(msgspec.Struct, frozen=True):
     verdict: of the run with the fullest look. shown of runs: how many runs alone, in a fresh
     process each, showed it. target, release: whose kernel it is. seed, index: the generator's
     seed and the number of the program it came from, -1 where it came from a file. evidence:
-    None of a crash or a hang, and of what did not show again when it was to be kept.
+    None of a crash or a hang, and of what did not show again when it was to be kept. facts: of
+    that kernel; None only in what an older version kept.
     """
 
     identity: str
@@ -45,6 +46,7 @@ class Finding(msgspec.Struct, frozen=True):
     seed: int = 0
     index: int = -1
     evidence: Evidence | None = None
+    facts: KernelFacts | None = None
 
     @property
     def title(self) -> str:

@@ -1,4 +1,5 @@
-"""The store: what a campaign found, in one sqlite file per folder, and a reproducer for each.
+"""The store: what a campaign found, in one sqlite file per folder, and a reproducer for each,
+in C too where that can be.
 
 Several campaigns may share a folder, at the same time too. Every finding is in the database
 before its file is written, with its whole text, so that a file lost to a crash or a full disk
@@ -21,6 +22,7 @@ import msgspec
 
 from conformance.program.text import dumps
 from fuzz.findings.atomic_file import write_atomically
+from fuzz.findings.emit_c import NotInC, c_of_finding
 from fuzz.findings.finding import Finding
 from fuzz.findings.reproducer import reproducer
 
@@ -267,7 +269,21 @@ class Store:
     def _write_files(self) -> None:
         for slug in list(self._fileless):
             write_atomically(self._path(slug), self._fileless[slug].encode())
+            self._write_c(slug)
             del self._fileless[slug]
+
+    def _write_c(self, slug: str) -> None:
+        """The same in C beside it; a program that cannot be said in C has none."""
+        path = self._path(slug).with_suffix(".c")
+        (data,) = self._database.execute(
+            "SELECT data FROM finding WHERE slug = ?", (slug,)
+        ).fetchone()
+        try:
+            text = c_of_finding(msgspec.msgpack.decode(data, type=Finding))
+        except (NotInC, msgspec.MsgspecError):
+            path.unlink(missing_ok=True)  # that of a larger program
+        else:
+            write_atomically(path, text.encode("ascii"))
 
 
 def _program_size(data: bytes) -> int:

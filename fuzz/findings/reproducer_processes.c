@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* More parts: rights, forks, the second process, and main(). */
+
+//@ rights
+/* Give up capabilities, a bit for each. */
+static void give_up(u64 capabilities)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2];
+	long result = syscall(SYS_capget, &header, sets);
+
+	for (int i = 0; !result && i < 2; i++) {
+		sets[i].effective &= ~(capabilities >> 32 * i);
+		sets[i].permitted &= ~(capabilities >> 32 * i);
+		sets[i].inheritable &= ~(capabilities >> 32 * i);
+	}
+	if (result || syscall(SYS_capset, &header, sets))
+		broken("cannot give up capabilities");
+}
+
+//@ other_user
+#define OTHER_USER 65534
+
+/* It goes on to look at itself in /proc, which is its own only while it is dumpable. */
+static void become_other_user(void)
+{
+	if (geteuid() || setresgid(OTHER_USER, OTHER_USER, OTHER_USER) ||
+	    setresuid(OTHER_USER, OTHER_USER, OTHER_USER) || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
+		lacking("the right to become another user (root)");
+}
+
+//@ child_end
+/* What a child found is found. */
+static void child_ended(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) > FAULT_SHOWS)
+		finish(WEXITSTATUS(status));
+	if (!WIFEXITED(status)) {
+		printf("%s: the other process was killed by signal %d [process-survives]\n", *place,
+		       WTERMSIG(status));
+	}
+	faults += !WIFEXITED(status) || WEXITSTATUS(status);
+}
+
+//@ fork child_end
+/* A child looks at its memory, while this process waits. */
+static long fork_and_look(void (*look)(void))
+{
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		look();
+		finish(faults ? FAULT_SHOWS : AS_EXPECTED);
+	}
+	child_ended(pid);
+	return 0;
+}
+
+//@ second child_end
+/* A child that waits, is advised, and looks at its memory in the end. */
+static pid_t second_pid;
+static int second_ends[2];
+
+static int start_second(void (*become)(void), void (*look)(void))
+{
+	int ready[2], fd;
+	char byte;
+
+	fflush(NULL);
+	if (pipe2(second_ends, O_CLOEXEC) || pipe2(ready, O_CLOEXEC))
+		broken("cannot make a pipe");
+	second_pid = fork();
+	if (!second_pid) {
+		close(second_ends[1]);
+		faults = 0;
+		if (become)
+			become();
+		if (write(ready[1], "", 1) != 1 || read(second_ends[0], &byte, 1) < 0)
+			finish(CANNOT_TELL);
+		look();
+		finish(faults ? FAULT_SHOWS : AS_EXPECTED);
+	}
+	close(ready[1]);
+	fd = second_pid < 0 ? -1 : syscall(434 /* pidfd_open */, second_pid, 0);
+	if (fd < 0)
+		lacking("a second process, or pidfd_open()");
+	if (read(ready[0], &byte, 1) != 1)
+		child_ended(second_pid);
+	close(ready[0]);
+	return fd;
+}
+
+static void end_second(void)
+{
+	close(second_ends[1]);
+	child_ended(second_pid);
+}
+
+//@ heirs vmas
+/* With which VmFlags do new mappings start: here, in a child, in a program that it executes? */
+static int heirs[2];
+
+static void tell_flags(const void *at)
+{
+	u64 page = (u64)at & ~(PAGE - 1);
+
+	read_vmas(page, page + PAGE);
+	if (write(heirs[1], seen_vmas[0].flags, sizeof(seen_vmas[0].flags)) < 0)
+		broken("cannot tell flags");
+}
+
+static void tell_new_mapping(void)
+{
+	tell_flags(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+
+/* A page behind the heap; it is given back. */
+static void tell_new_heap(void)
+{
+	u64 end = syscall(SYS_brk, 0), page = (end + PAGE - 1) & ~(PAGE - 1);
+
+	if ((u64)syscall(SYS_brk, page + PAGE) != page + PAGE)
+		lacking("room for the heap to grow by a page");
+	tell_flags((void *)page);
+	syscall(SYS_brk, end);
+}
+
+/* main() of the program that is executed. */
+static int be_heir(char *const *argv)
+{
+	int here;
+
+	heirs[1] = atoi(argv[2]);
+	place = (const char *volatile *)&argv[1];
+	tell_new_mapping();
+	tell_new_heap();
+	tell_flags(&here);
+	return 0;
+}
+
+static long fork_and_exec(void)
+{
+	char number[16];
+	char *arguments[] = { "reproducer", "--heir", number, NULL };
+	int status = 0;
+	pid_t pid;
+
+	if (pipe(heirs))
+		broken("cannot make a pipe");
+	snprintf(number, sizeof(number), "%d", heirs[1]);
+	tell_new_heap();
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		tell_new_mapping();
+		tell_new_heap();
+		execve("/proc/self/exe", arguments, NULL);
+		_exit(CANNOT_TELL);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	close(heirs[1]);
+	return status ? -ECHILD : 0;
+}
+
+static void expect_heir(const char *what, const char *expected, const char *rule)
+{
+	char saw[sizeof(seen_vmas[0].flags)] = "";
+
+	if (read(heirs[0], saw, sizeof(saw)) < 0)
+		broken("cannot read flags");
+	if (!strcmp(saw, expected))
+		return;
+	faults++;
+	printf("%s: %s: expected the flags %s, saw %s [%s]\n", *place, what, expected, saw, rule);
+}
+
+//@ main
+static u64 taint(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/tainted", "re");
+	u64 value = 0;
+
+	if (file && fscanf(file, "%lu", &value) != 1)
+		value = 0;
+	if (file)
+		fclose(file);
+	return value;
+}
+
+static void check_room(void)
+{
+	void *at = (void *)LISTED_LOW;
+
+	if (mmap(at, ROOM_END - LISTED_LOW, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != at) {
+		printf("the addresses from %#lx on are in use: run it again\n", LISTED_LOW);
+		finish(CANNOT_TELL);
+	}
+	munmap(at, ROOM_END - LISTED_LOW);
+}
+
+/* True when it ended in time. */
+static int wait_for(pid_t pid, int *status)
+{
+	struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+
+	for (int left = SECONDS_MAX * 100; left; left--) {
+		if (waitpid(pid, status, WNOHANG) == pid)
+			return 1;
+		nanosleep(&pause, NULL);
+	}
+	kill(pid, SIGKILL);
+	return 0;
+}
+
+static int told(int ended, int status)
+{
+	if (!ended) {
+		printf("%s: did not return within %d s [call-returns]\n", *place, SECONDS_MAX);
+		return FAULT_SHOWS;
+	}
+	if (WIFSIGNALED(status)) {
+		if (*place == dies_at && (!DIES_OF || WTERMSIG(status) == DIES_OF))
+			return AS_EXPECTED;
+		printf("%s: killed by %s [process-survives]\n", *place, strsignal(WTERMSIG(status)));
+		return FAULT_SHOWS;
+	}
+	if (dies_at && WEXITSTATUS(status) == AS_EXPECTED) {
+		printf("%s: expected to be killed by a signal, went on\n", dies_at);
+		return FAULT_SHOWS;
+	}
+	return WEXITSTATUS(status);
+}
+
+static int watch(void)
+{
+	static const char *const words[] = { "as expected", "THE FAULT SHOWS", "", "cannot tell",
+					     "this machine lacks what it needs" };
+	u64 tainted = taint();
+	int status = 0, ended, code;
+	pid_t pid;
+
+	setlinebuf(stdout);
+	place = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (place == MAP_FAILED)
+		return CANNOT_TELL;
+	begin("at the start");
+	pid = fork();
+	if (pid < 0)
+		return CANNOT_TELL;
+	if (!pid) {
+		check_room();
+		run();
+		finish(faults ? FAULT_SHOWS : AS_EXPECTED);
+	}
+	ended = wait_for(pid, &status);
+	code = told(ended, status);
+	if (taint() != tainted) {
+		printf("the kernel says in its log that something is wrong [kernel-quiet]\n");
+		code = FAULT_SHOWS;
+	}
+	printf("%s\n", words[code]);
+	return code;
+}
