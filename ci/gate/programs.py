@@ -52,9 +52,9 @@ class Programs:
     def __len__(self) -> int:
         return len(self._corpus) + len(self._sweep) + self.fresh
 
-    def batch(self, first: int) -> list[Named]:
-        """At most BATCH programs from number `first` on; none behind the last."""
-        last = min(first + BATCH, len(self))
+    def batch(self, first: int, size: int = BATCH) -> list[Named]:
+        """At most `size` programs from number `first` on; none behind the last."""
+        last = min(first + size, len(self))
         return [self._program(number) for number in range(first, last)]
 
     def _program(self, number: int) -> Named:

@@ -20,10 +20,12 @@ from conformance.oracle.ledger import Ledger
 from conformance.program.text import dumps
 from conformance.target.target import Target, TargetError
 from fuzz.engine.examine import Examiner
+from fuzz.engine.schedule import BATCH
 from fuzz.findings.atomic_file import write_atomically
 
 RUN_SHARE: Final = 0.6  # of the budget, for running programs; the rest is for settling classes
 SAVE_SECONDS: Final = 5.0  # at most so much work is lost to a kill
+BATCH_SECONDS_MAX: Final = 10.0  # an ordinary one takes 0.2 s, in a guest under TCG 1 s
 CLASS_SECONDS_MAX: Final = 15.0  # for settling one class
 CLASS_SECONDS_MIN: Final = 1.0  # also where the budget is used up: it must be seen again
 NO_BUDGET: Final = 24 * 3600.0
@@ -80,11 +82,13 @@ class Gate:
         state = self.state
         examiners = [Examiner(target) for target in self._targets]
         end = self._began + self._budget * RUN_SHARE
+        size = BATCH
         while state.next < state.total:
-            if time.monotonic() >= end:
+            began = time.monotonic()
+            if began >= end:
                 state.ended = BUDGET_ENDED
                 return
-            batch = self._programs.batch(state.next)
+            batch = self._programs.batch(state.next, size)
             for examiner in examiners:
                 examiner.start([named.program for named in batch], LOOK)
             sides = [examiner.finish() for examiner in examiners]
@@ -92,6 +96,7 @@ class Gate:
                 seen = [Seen(one.outcome, one.verdict) for one in (base, head)]
                 self._note(named, self._comparer.compare(named.program, seen[0], seen[1]))
             state.next += len(batch)
+            size = next_size(size, time.monotonic() - began)
             self._tell()
 
     def _note(self, named: Named, compared: Compared) -> None:
@@ -135,6 +140,14 @@ class Gate:
         self._saved = time.monotonic()
         self.state.seconds = self._before + self._saved - self._began
         save_state(self._folder, self.state)
+
+
+def next_size(size: int, seconds: float) -> int:
+    """How many programs to run at once, after so many took so long: fewer where kernels hang or
+    go down, so that the budget is looked at in between."""
+    if seconds > BATCH_SECONDS_MAX:
+        return max(1, size // 4)
+    return min(BATCH, size * 2) if seconds < BATCH_SECONDS_MAX / 4 else size
 
 
 def _kernel(target: Target) -> Kernel:

@@ -11,6 +11,8 @@ from ci.gate.compare import ALONE, FULL_LOOK, Compared, Comparer, Seen
 from ci.gate.state import Example, Group, Settled
 from conformance.model.predict import predict
 from conformance.oracle.judge import judge
+from conformance.oracle.kernel_said import kind_of, title_of
+from conformance.oracle.verdict import VerdictKind
 from conformance.program.program import Program
 from conformance.program.text import dumps, loads
 from conformance.program.wire import Observe
@@ -53,8 +55,7 @@ class Settler:
         assert best is not None  # a class has at least one example
         shown, runs, compared, example, observe = best
         program = loads(example.text.encode(), example.name, guest=True).program
-        hangs = group.first.identity.endswith(HANG)  # each try waits for its deadline
-        if shown == runs and time.monotonic() < end and _large(program) and not hangs:
+        if shown == runs and time.monotonic() < end and _large(program) and not _hangs(group):
             small = self._shrunk(group, program, observe, end - time.monotonic())
             if small != program:
                 again, now = self._shown(group, small, runs, observe)
@@ -105,6 +106,14 @@ class Settler:
             return [compared.key == group.first.key for compared in self.compare(programs, observe)]
 
         return ask
+
+
+def _hangs(group: Group) -> bool:
+    """Does every run wait for a deadline? Then nobody can wait for it to be made small."""
+    first = group.first
+    if first.log:
+        return kind_of(title_of(first.log)) is VerdictKind.HANG
+    return first.identity.endswith(HANG)
 
 
 def _large(program: Program) -> bool:

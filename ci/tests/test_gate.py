@@ -13,7 +13,7 @@ from ci.gate.ending import FAILED, FOUND, NOTHING, PASS, Weight, exit_code, keys
 from ci.gate.fact_kinds import FactKind, kind_of, named_kinds
 from ci.gate.gate_tree import gate_tree
 from ci.gate.programs import Programs
-from ci.gate.run import Gate, digest_of
+from ci.gate.run import Gate, digest_of, next_size
 from ci.gate.state import Group, Options, State, StateError, load_state
 from ci.gate.words import report_lines
 from ci.report.result_tree import State as CaseState
@@ -260,6 +260,14 @@ def test_an_entry_that_matches_nothing_is_stale(tmp_path: Path, programs: Progra
     state = gate(tmp_path, programs, FakeKernel("a"), FakeKernel("b"), Ledger((entry,)))
     assert state.stale() == ["fixed-long-ago"]
     assert "fixed-long-ago" in "\n".join(report_lines(state, Ledger((entry,)), tmp_path))
+
+
+def test_slow_batches_get_smaller_and_quick_ones_larger_again() -> None:
+    assert next_size(64, 60.0) == 16
+    assert next_size(1, 60.0) == 1
+    assert next_size(16, 5.0) == 16
+    assert next_size(16, 0.1) == 32
+    assert next_size(64, 0.1) == 64
 
 
 def test_a_budget_ends_it_and_says_so(tmp_path: Path, programs: Programs) -> None:
