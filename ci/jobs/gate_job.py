@@ -52,9 +52,11 @@ def gate(
 
 
 def _needs(build_with: str, flavour: str) -> tuple[Need, ...]:
-    """What building and booting takes; whose own command builds knows what that needs."""
-    needs = () if build_with else TO_BUILD
-    return needs if flavour == "uml" and not build_with else (*needs, QEMU)
+    """What it takes to build and boot. Whose own command builds knows what that needs, and a
+    target that cannot be booted says why."""
+    if build_with:
+        return ()
+    return TO_BUILD if flavour == "uml" else (*TO_BUILD, QEMU)
 
 
 def _gated(base: str, head: str, budget: float, steps: list[Done], out: Path) -> int:

@@ -235,11 +235,42 @@ def test_bad_usage(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> Non
 
 
 def test_the_gate_of_two_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = ["x", "gate", "--base", "shim", "--head", "shim", "--budget", "20",
+    command = ["x", "gate", "--base", "shim", "--head", "shim", "--budget", "10",
                "--out", str(tmp_path / "o")]  # fmt: skip
     monkeypatch.setattr(sys, "argv", command)
     assert main() == exit_codes.CONFORMANT
     assert (tmp_path / "o" / "gate.json").is_file()
+
+
+def gate_of(repository: Path, out: Path, build: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    command = ["x", "gate", "--tree", str(repository), "--base", "HEAD^", "--build", build,
+               "--budget", "10", "--out", str(out)]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", command)
+    return main()
+
+
+def test_the_gate_builds_both_commits(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The base says 0, and has the fault that head lacks: a fix, which is no regression.
+    build = "grep -q 0 pyproject.toml && echo shim:mutant=3 || echo shim"
+    assert gate_of(repository, tmp_path / "o", build, monkeypatch) == exit_codes.CONFORMANT
+    steps = json.loads((tmp_path / "o" / "summary.json").read_text())["steps"]
+    assert [step["words"] for step in steps[:2]] == ["shim:mutant=3", "shim"]
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_the_gate_fails_for_a_fault_of_head(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = "grep -q 1 pyproject.toml && echo shim:mutant=3 || echo shim"
+    assert gate_of(repository, tmp_path / "o", build, monkeypatch) == exit_codes.FOUND
+
+
+def test_a_kernel_that_does_not_build_is_no_pass(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert gate_of(repository, tmp_path / "o", "echo no >&2; false", monkeypatch) == HARNESS
 
 
 def test_a_commit_that_there_is_not_is_bad_input(
