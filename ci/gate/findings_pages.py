@@ -140,7 +140,8 @@ def _reproducer(finding: Known) -> Iterator[str]:
         yield "# ... and so on: the file has all of it"
     yield "```"
     yield ""
-    yield f"    madvet show corpus/{finding.program} --target host"
+    yield f"    madvet show corpus/{finding.program} --target host  # drawn, as this kernel does it"
+    yield f"    madvet reproducer corpus/{finding.program}  # the same in C"
     yield ""
 
 
