@@ -103,7 +103,8 @@ def test_every_kind_of_mapping_has_a_seed() -> None:
 
 
 def test_every_kind_of_step_has_a_seed() -> None:
-    assert {type(step) for step in steps()} == set(c.Step.__args__)
+    # Seeds run anywhere; what takes memory back from everybody is for guests.
+    assert {type(step) for step in steps()} == set(c.Step.__args__) - {c.Reclaim}
     moves = [step for step in steps() if isinstance(step, c.Mremap)]
     assert {(m.target is None, m.dont_unmap) for m in moves} == {
         (True, False), (False, False), (False, True)
