@@ -117,8 +117,8 @@ def _run(
         raise InputError(str(error)) from error
     with ExitStack() as stack:
         old, new = _opened(stack, "base", options.base), _opened(stack, "head", options.head)
-        gate = Gate(old, new, ledger, listed, folder, state, options, budget or NO_BUDGET, say)
         try:
+            gate = Gate(old, new, ledger, listed, folder, state, options, budget or NO_BUDGET, say)
             return gate.run(), ledger
         except StateError as error:
             raise InputError(str(error)) from error

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ci.gate.compare import ALONE, DIFFERENCES, LOOK, Compared, Comparer, Seen, Status
 from ci.gate.programs import CORPUS, Named, Programs
 from ci.gate.settle import Settler
-from ci.gate.state import Example, Kernel, Options, State, new_state, save_state
+from ci.gate.state import Example, Kernel, Options, State, StateError, new_state, save_state
 from conformance.oracle.expected_change import flat_facts
 from conformance.oracle.ledger import Ledger
 from conformance.program.text import dumps
@@ -59,6 +59,7 @@ class Gate:
             state = new_state(options, _kernel(base), _kernel(head), len(programs))
             state.applicable = list(self._comparer.applicable)
             state.left_out |= programs.left_out
+        _check_same(folder, (state.base, state.head), (base, head))
         self.state = state
         self._before = state.seconds
 
@@ -148,6 +149,16 @@ def next_size(size: int, seconds: float) -> int:
     if seconds > BATCH_SECONDS_MAX:
         return max(1, size // 4)
     return min(BATCH, size * 2) if seconds < BATCH_SECONDS_MAX / 4 else size
+
+
+def _check_same(folder: Path, kept: tuple[Kernel, Kernel], now: tuple[Target, Target]) -> None:
+    """What was seen of another kernel says nothing of this one. Raises StateError."""
+    for kernel, target in zip(kept, now, strict=True):
+        if kernel.release != target.facts.release:
+            raise StateError(
+                f"{folder} was begun with {kernel.target} being Linux {kernel.release}, now it is "
+                f"{target.facts.release}: name another --folder"
+            )
 
 
 def _kernel(target: Target) -> Kernel:

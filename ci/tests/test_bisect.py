@@ -13,14 +13,18 @@ from msgspec.structs import replace
 
 from ci.cli import exit_codes
 from ci.cli.main import run
+from ci.gate import tree_step
 from ci.gate.bisect import BisectError, Interval, bisect
 from ci.gate.question import Answer, Odds, Question
+from ci.kernels.build import Built, Wanted
+from ci.kernels.catalogue import Flavour
 from ci.tests.fake_kernels import FakeKernel, facts
 from conformance.program.call import IoRange, ProcessMadvise
 from conformance.program.mapping import Kind, Mapping
 from conformance.program.places import PAGE, page_address
 from conformance.program.program import Program
 from conformance.program.text import dumps
+from conformance.target.guest_images import Image, Manifest
 from conformance.target.target import Target, TargetError
 from fuzz.mutants.shim_mutants import read_shim_mutants
 
@@ -209,3 +213,24 @@ def test_a_commit_that_there_is_not_is_told(
     arguments = ["bisect", str(path), "--tree", str(tree), "--build", BUILD]
     assert run([*arguments, "--good", "no-such", "--bad", "HEAD"]) == exit_codes.BAD_INPUT
     assert "rev-parse" in capsys.readouterr().err
+
+
+def test_without_a_command_the_tree_is_built_as_kernels_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Path | None]] = []
+
+    def fake_build(flavour: Flavour, wanted: Wanted, say: object) -> Built:
+        asked.append((flavour.name, wanted.tree))
+        manifest = Manifest(1, flavour.name, "x86_64", "7.3", "own", "0", (), 1.0)
+        return Built(Image(tmp_path / "lean-0", manifest), fresh=True)
+
+    monkeypatch.setattr(tree_step, "build_kernel", fake_build)
+    name = tree_step.build(tmp_path, "", "lean", lambda line: None)
+    assert name == f"kernel:{tmp_path / 'lean-0' / 'image'}"
+    assert asked == [("lean", tmp_path)]
+
+
+def test_a_tree_that_holds_no_kernel_cannot_tell(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="holds no kernel sources"):
+        tree_step.build(tmp_path, "", "lean", lambda line: None)

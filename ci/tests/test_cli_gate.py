@@ -63,6 +63,11 @@ def test_the_document_of_the_json_names_its_members(tmp_path: Path) -> None:
             exit_codes.HARNESS_FAILED,
             "--head kernel:/no/such/image",
         ),
+        (  # taken for user mode Linux: it ends at once
+            ["--base", "host", "--head", "kernel:/bin/true"],
+            exit_codes.HARNESS_FAILED,
+            "--head kernel:/bin/true: the guest /bin/true did not boot",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_told(

@@ -220,6 +220,31 @@ def test_a_run_that_broke_goes_on_where_it_stood_and_ends_the_same(
     assert keys(state, Weight.FAILS) == keys(whole, Weight.FAILS)
 
 
+def test_another_kernel_under_the_same_name_is_not_gone_on_with(
+    tmp_path: Path, programs: Programs
+) -> None:
+    gate(tmp_path, programs, FakeKernel("a"), FakeKernel("b", fails_after=2))
+    kept = load_state(tmp_path)
+    newer = FakeKernel("b", facts(release="7.9"))
+    with pytest.raises(StateError, match=r"being Linux 7\.2, now it is 7\.9"):
+        gate(tmp_path, programs, FakeKernel("a"), newer, state=kept)
+
+
+def test_what_is_interrupted_is_kept_and_no_pass(tmp_path: Path, programs: Programs) -> None:
+    def interrupt() -> bool:
+        if head.programs_run > 200:
+            raise KeyboardInterrupt
+        return False
+
+    head = FakeKernel("b", sometimes=interrupt)
+    state = gate(tmp_path, programs, FakeKernel("a"), head)
+    assert exit_code(state) == FAILED
+    assert "interrupted" in "\n".join(report_lines(state, EMPTY, tmp_path))
+    kept = load_state(tmp_path)
+    assert kept is not None
+    assert 0 < kept.next < kept.total
+
+
 def test_two_runs_give_the_same_classes(tmp_path: Path, programs: Programs) -> None:
     states = [
         gate(tmp_path / str(i), programs, FakeKernel("a", OLD), FakeKernel("b", NEW))
