@@ -22,7 +22,7 @@ OK, TESTS_FAILED, NO_TESTS = 0, 1, 5  # pytest.ExitCode
 
 @click.command("conform", context_settings={"ignore_unknown_options": True})
 @target_option("host,shim")
-@click.option("--requirement", help="Only the cases of requirements whose id contains this.")
+@click.option("--requirement", help="Only cases of requirements whose id contains this; no sweeps.")
 @report_options
 @click.option(
     "--run",

@@ -37,6 +37,7 @@ from fuzz.generate.programs import ProgramSource
 
 JSON_FORMAT: Final = 1
 SEED: Final = 1
+PROGRAMS: Final = 2000
 PROGRAMS_OF_CAMPAIGN: Final = 20_000  # half a millisecond each
 CASES_SHOWN: Final = 10
 WIDTH: Final = 78
@@ -61,7 +62,7 @@ class Fuzzed:
 @click.option(
     "--programs",
     type=Integer(0),
-    help="Count this many programs of the fuzzer as well, by the model alone.",
+    help="Count this many programs of the fuzzer as well.  [default: 2000]",
 )
 @click.option(
     "--campaign",
@@ -110,6 +111,7 @@ def command(
 def _fuzzed(programs: int | None, campaign: Path | None) -> Fuzzed:
     """Count what the fuzzer made. Raises InputError for a campaign that cannot be read."""
     if campaign is None:
+        programs = PROGRAMS if programs is None else programs
         if not programs:
             return Fuzzed()
         source = ProgramSource(SEED, GenerateOptions(poison=True))

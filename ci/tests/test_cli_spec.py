@@ -32,8 +32,15 @@ def test_the_list_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> Non
     for ident, row in lines.items():
         assert int(row[1]) >= 1, ident
     assert int(lines["madvise-effect"][2].replace(",", "")) > 100
-    assert lines["madvise-effect"][3] == "-"
+    assert int(lines["process-survives"][3].replace(",", "")) == 2000
+    assert "fuzz: 2,000 programs of seed 1; " in out
     assert f"{len(load())} requirements, {len(load())} with a directed case" in out
+
+
+def test_without_programs_of_the_fuzzer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["spec", "--programs", "0"]) == 0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if " madvise-effect " in x]
+    assert line.split()[3] == "-"
 
 
 def test_one_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
