@@ -40,6 +40,9 @@ COMMANDS: Final[dict[str, Command]] = {
     "reproducer": Command(
         "ci.cli.reproducer", "Write a program as a C file that shows the fault by itself."
     ),
+    "mail": Command("ci.cli.mail", "Write a finding as the text of a mail.", native=True),
+    "import": Command("ci.cli.import_programs", "Read programs that syzkaller wrote."),
+    "export": Command("ci.cli.export_programs", "Write programs as syzkaller's text."),
     "gate": Command(
         "ci.cli.gate", "Say what changed between two kernels, and was it expected.", native=True
     ),

@@ -51,7 +51,10 @@ def command(
         raise InputError("--target: one target, whose kernel decides what is expected")
     document = read_program_file(path, all(map(is_guest, targets)))
     with opened(targets, append=append) as (target, *_):
-        text = _text(path, document, target)
+        try:
+            text = c_text(document, target)
+        except NotInC as error:
+            raise InputError(f"{path}: cannot be written in C: {error}") from error
         if out is not None:
             try:
                 write_atomically(out, text.encode("ascii"))
@@ -66,17 +69,14 @@ def command(
     return ran.code
 
 
-def _text(path: Path, document: Document, target: Target) -> str:
-    """The file. Raises InputError when there can be none."""
+def c_text(document: Document, target: Target) -> str:
+    """The file, for the facts of a target. Raises NotInC, and TargetError."""
     program = document.program
     outside: tuple[int, ...] = ()
     if program.whole:
         (outcome,) = target.run_batch([program], LOOK)
         outside = outcome.outside
-    try:
-        return c_reproducer(program, target.facts, _told(document, target), LOOK, outside)
-    except NotInC as error:
-        raise InputError(f"{path}: cannot be written in C: {error}") from error
+    return c_reproducer(program, target.facts, _told(document, target), LOOK, outside)
 
 
 def _told(document: Document, target: Target) -> Told:
