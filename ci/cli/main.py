@@ -46,6 +46,9 @@ COMMANDS: Final[dict[str, Command]] = {
     "gate": Command(
         "ci.cli.gate", "Say what changed between two kernels, and was it expected.", native=True
     ),
+    "matrix": Command(
+        "ci.cli.matrix", "Write what every advice does, on one kernel after another.", native=True
+    ),
     "bisect": Command("ci.cli.bisect", "Find the kernel, or the commit, that brought it in."),
     "history": Command("ci.cli.history", "Past mistakes of the kernel, and who still has them."),
     "findings": Command(

@@ -43,5 +43,7 @@ def fact_words(name: str) -> str:
 def _explained() -> dict[str, str]:
     out = {}
     for names, words in _ROW.findall(FACTS_PAGE.read_text("utf-8")):
-        out.update(dict.fromkeys(re.findall(r"`(\w+)`", names), words))
+        several = re.findall(r"`(\w+)`", names)
+        who = f"{', '.join(several)}: " if len(several) > 1 else ""
+        out.update(dict.fromkeys(several, f"{who}{words.replace('`', '')}"))
     return out

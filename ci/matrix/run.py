@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ci.matrix.words import SEPARATOR, expected_line, observed_line
+from ci.matrix.words import SEPARATOR, call_of, expected_line, observed_line
 from conformance.model.predict import predict
 from conformance.model.prediction import ExpectedSnapshot, Prediction
 from conformance.oracle.judge import judge
@@ -64,6 +64,12 @@ def foretold(cell: Cell, facts: KernelFacts) -> str:
     if prediction.skip:
         return f"{ABSENT}{prediction.skip}"
     return expected_line(cell.program, prediction, _before(cell.program, facts))
+
+
+def decided(cell: Cell, facts: KernelFacts) -> str:
+    """The requirement that decides what the call returns; "" if the cell cannot be made."""
+    prediction = _predicted(cell.program, facts)
+    return "" if prediction.skip else prediction.requirements[call_of(cell.program)[0]]
 
 
 def _told(target: Target, cell: Cell, outcome: Outcome, ledger: Ledger) -> tuple[str, str]:

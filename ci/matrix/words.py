@@ -73,7 +73,7 @@ def _line(
     snapshots: Sequence[Snapshot | ExpectedSnapshot],
     before: ExpectedSnapshot,
 ) -> str:
-    at, step = _call(program)
+    at, step = call_of(program)
     parts = [_returned(prediction, at, step, results)]
     if prediction.judged_until < len(prediction.results):
         return SEPARATOR.join([*parts, FREE])
@@ -86,7 +86,7 @@ def _line(
     return SEPARATOR.join(parts)
 
 
-def _call(program: Program) -> tuple[int, c.Madvise | c.ProcessMadvise]:
+def call_of(program: Program) -> tuple[int, c.Madvise | c.ProcessMadvise]:
     """The call that the cell is about, and its index among all steps."""
     for index, step in enumerate(program.steps):
         if isinstance(step, _CALLS):

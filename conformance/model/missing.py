@@ -82,7 +82,7 @@ def _kind(mapping: Mapping, facts: KernelFacts) -> str:
     if kind is _HUGETLB and facts.hugetlb_pages_free * 512 < mapping.pages:
         return "free huge pages (sysctl vm.nr_hugepages)"
     if kind is _PERF and not facts.perf_flags:
-        return "a ring buffer of perf (6.18, kernel.perf_event_paranoid)"
+        return "a ring buffer of perf (6.16, kernel.perf_event_paranoid)"
     if kind is _VVAR and (not facts.vvar_pages or mapping.pages < facts.vvar_pages):
         return "a [vvar] that fits"
     return ""
