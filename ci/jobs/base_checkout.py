@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ci.cli import exit_codes
 from ci.jobs.madvet_steps import (
     CONFORM_SECONDS_MAX,
+    REPLAY_LINE,
     REPLAY_SECONDS_MAX,
     failed_cases,
     function_of,
@@ -26,6 +26,7 @@ from ci.jobs.step import CHECKOUT, MADVET, Bad, run_logged
 
 ANOTHER: Final = "another finding than the file's"  # as `madvet replay` says
 GIT_SECONDS_MAX: Final = 300
+BATCH_MAX: Final = 100  # programs of one replay
 
 
 class NoBase(Exception):
@@ -92,9 +93,15 @@ def shown_by_base(bad: Sequence[Bad], tree: Path, out: Path) -> dict[Bad, str]:
     cases = [one for one in bad if one.program is None]
     known = _failing(tree, out, cases)
     shown = {one: "fails there as well" for one in cases if (one.target, one.name) in known}
-    for number, one in enumerate(bad):
-        if one.program is not None and _shows(one, tree, out / f"base-replay-{number}.log"):
-            shown[one] = "shows there as well"
+    programs = [one for one in bad if one.program is not None]
+    together = sorted({(one.target, one.times) for one in programs})
+    for number, (target, times) in enumerate(together):
+        group = [one for one in programs if (one.target, one.times) == (target, times)]
+        for first in range(0, len(group), BATCH_MAX):
+            log = out / f"base-replay-{number}-{first}.log"
+            batch = group[first : first + BATCH_MAX]
+            found = _shown(target, times, [str(one.program) for one in batch], tree, log)
+            shown |= {one: "shows there as well" for one in batch if str(one.program) in found}
     return shown
 
 
@@ -114,11 +121,19 @@ def _failing(tree: Path, out: Path, cases: Sequence[Bad]) -> set[tuple[str, str]
     return failing
 
 
-def _shows(one: Bad, tree: Path, log: Path) -> bool:
-    """Does the base's madvet find the same with this program?"""
-    command = [
-        *MADVET, "replay", "--target", one.target, "--times", str(one.times), str(one.program),
-    ]  # fmt: skip
-    code = run_logged(command, log, REPLAY_SECONDS_MAX, tree)
-    said = log.read_text(encoding="utf-8", errors="replace")
-    return code == exit_codes.FOUND and ANOTHER not in said
+def _shown(target: str, times: int, programs: list[str], tree: Path, log: Path) -> set[str]:
+    """The programs with which base's madvet finds the same."""
+    command = [*MADVET, "replay", "--target", target, "--times", str(times), *programs]
+    run_logged(command, log, REPLAY_SECONDS_MAX, tree)
+    found: set[str] = set()
+    current = ""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = REPLAY_LINE.match(line)
+        if match is not None:
+            current = match[3]
+            found.add(current)
+        elif not line.startswith(" "):
+            current = ""  # of another file, or the end
+        elif ANOTHER in line:
+            found.discard(current)
+    return found

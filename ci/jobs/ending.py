@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -12,6 +13,8 @@ import msgspec
 from ci.cli import exit_codes
 from ci.jobs.step import Bad, Done
 from fuzz.findings.atomic_file import write_atomically
+
+LINES_MAX: Final = 40  # of what is new, and of what is not
 
 
 def job_code(steps: Sequence[Done], new: Sequence[Bad]) -> int:
@@ -46,8 +49,8 @@ def conclude(
         + (f" ({step.words})" if step.code is None else "")
         for step in steps
     ]
-    lines += [f"NEW: {one.target}: {one.name}" + _at(one) for one in new]
-    lines += [f"not new: {one.target}: {one.name}: {why}" for one, why in known.items()]
+    lines += _some([f"NEW: {one.target}: {one.name}" + _at(one) for one in new])
+    lines += _some([f"not new: {one.target}: {one.name}: {why}" for one, why in known.items()])
     lines += [f"note: {note}" for note in notes]
     lines.append(
         f"{job}: {len(steps) - len(skipped)} steps, {len(skipped)} skipped, "
@@ -56,6 +59,12 @@ def conclude(
     click.echo("\n" + "\n".join(lines))
     _write(job, code, steps, new, known, out, lines)
     return code
+
+
+def _some(lines: list[str]) -> list[str]:
+    """The first of many lines; summary.json has all."""
+    left = len(lines) - LINES_MAX
+    return [*lines[:LINES_MAX], *([f"and {left} more of these"] if left > 0 else [])]
 
 
 def _at(one: Bad) -> str:

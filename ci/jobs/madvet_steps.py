@@ -22,7 +22,8 @@ FUZZ_SECONDS_MORE: Final = 300  # to settle and shrink what was found, and to en
 MISSED: Final = 0.01
 TIMES_MAX: Final = 60
 FOUND_WITH_ERRORS: Final = "found, and not all judged"
-_LINE: Final = re.compile(
+# What `madvet replay` says of a file that diverged: verdict, target, file.
+REPLAY_LINE: Final = re.compile(
     rf"({'|'.join(sorted(kind.value for kind in BAD_KINDS))})\s+(\S+)\s+(\S+\.toml)\b"
 )
 
@@ -70,7 +71,7 @@ def replay(target: str, folder: Path, out: Path, what: str = "corpus") -> Done:
     done = run_step(name, command, log, REPLAY_SECONDS_MAX)
     if done.code != exit_codes.FOUND:
         return done
-    found = _LINE.findall(log.read_text(encoding="utf-8", errors="replace"))
+    found = REPLAY_LINE.findall(log.read_text(encoding="utf-8", errors="replace"))
     bad = [Bad(name, where, file, CHECKOUT / file) for _, where, file in found]
     return done._replace(bad=tuple(bad))
 
