@@ -66,10 +66,21 @@ class Judged:
         return self.programs - self.skipped.total()
 
 
-def judge_programs(target: Target, items: Sequence[Named], ledger: Ledger) -> Judged:
-    """Run all in one batch and judge each. Raises TargetError."""
+def run_programs(target: Target, items: Sequence[Named]) -> list[Outcome]:
+    """Run all in one batch, as sweeps are looked at. Raises TargetError."""
+    return target.run_batch([item.program for item in items], SWEEP_LOOK)
+
+
+def judge_programs(
+    target: Target,
+    items: Sequence[Named],
+    ledger: Ledger,
+    outcomes: Sequence[Outcome] | None = None,
+) -> Judged:
+    """Judge each. outcomes: of run_programs(); None: run them now. Raises TargetError."""
     out = Judged()
-    outcomes = target.run_batch([item.program for item in items], SWEEP_LOOK)
+    if outcomes is None:
+        outcomes = run_programs(target, items)
     for item, outcome in zip(items, outcomes, strict=True):
         verdict = _verdict(target, item.program, outcome, out)
         out.programs += 1

@@ -8,7 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from conformance.cases.judged import AGAIN, judge_programs
+from conformance.cases.sweep_groups import Ahead, allowed, groups, poison
 from conformance.oracle.ledger import Entry, Ledger
+from conformance.program.call import MadviseRanges
+from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.outcome import Outcome, Status
 from conformance.program.program import Program
 from conformance.program.wire import Observe
@@ -81,3 +84,43 @@ def test_what_did_not_run_is_skipped_with_its_reason(host: ExecutorTarget) -> No
 
     found = judge_programs(Absent(host, CELLS[0].program), CELLS, Ledger())  # type: ignore[arg-type] # as above
     assert (found.ran, dict(found.skipped)) == (0, {"no room": 3})
+
+
+class Recorder:
+    """A target that runs nothing: the outcome of a program is its place among all asked for."""
+
+    def __init__(self, name: str, ranges_call: RangesCall) -> None:
+        self.name = name
+        self.facts = KernelFacts("7.3", (), ranges_call)
+        self.batches: list[list[Program]] = []
+
+    def run_batch(self, programs: Sequence[Program], observe: Observe) -> list[Outcome]:
+        self.batches.append(list(programs))
+        return [Outcome(Status.DONE, (hash(program),)) for program in programs]
+
+
+@pytest.mark.parametrize("most", [0, 20, 256])
+@pytest.mark.parametrize("name", ["uml", "host"])
+def test_each_group_gets_the_outcomes_of_its_own_programs(name: str, most: int) -> None:
+    target = Recorder(name, RangesCall.ABSENT)
+    ahead = Ahead(most)
+    for chapter in ("madvise", "error-order"):
+        for group in groups(chapter):
+            items = allowed(target, chapter, group)  # type: ignore[arg-type] # as much as is asked
+            taken = ahead.take(target, chapter, group)  # type: ignore[arg-type] # the same
+            assert [outcome.results for outcome in taken] == [(hash(i.program),) for i in items]
+            assert all(not isinstance(i.program.steps[0], MadviseRanges) for i in items)
+            assert not (items and name == "host" and poison(chapter, group))
+    assert max(map(len, target.batches)) <= max(most, max(map(len, groups("error-order").values())))
+
+
+def test_poison_and_the_rest_are_never_run_at_once() -> None:
+    target = Recorder("uml", RangesCall.KERNEL)
+    ahead = Ahead(256)
+    for group in groups("madvise"):
+        ahead.take(target, "madvise", group)  # type: ignore[arg-type] # as much as is asked
+    poisoned = {c.program for name in groups("madvise") for c in groups("madvise")[name]
+                if poison("madvise", name)}  # fmt: skip
+    kinds = [{program in poisoned for program in batch} for batch in target.batches]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert {True} in kinds
