@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from conformance.abi import vm_flags as f
 from conformance.model.predict import predict
 from conformance.model.prediction import Prediction
 from conformance.oracle.explain import Steps
@@ -19,6 +20,7 @@ from conformance.program import call as c
 from conformance.program.control_memory import pokes_of
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.outcome import MEMORY_ERROR, NOT_PLACED
+from conformance.program.places import PAGE
 from conformance.program.plan import calls_as_ilp32
 from conformance.program.program import Program
 from conformance.program.wire import Observe
@@ -31,6 +33,19 @@ from fuzz.findings.c_structs import Peek
 from fuzz.findings.finding import Finding
 
 LOOK: Final = Observe.ISOLATED | Observe.SMAPS | Observe.EACH_STEP | Observe.READ_ALL
+# Of a process that has mapped nothing else, and of one with memory, a file and page frames, also
+# below the layout: what both give alike does not depend on what else is mapped.
+_LOW: Final = 1 << 22  # where a static program lies
+_HIGH: Final = 1 << 46
+_OTHERS: Final[tuple[tuple[int, ...], ...]] = (
+    (),
+    (
+        *(_LOW, _LOW + 7 * PAGE, f.RD | f.EX | f.MR | f.MW | f.ME, 1 << 63),
+        *(_HIGH, _HIGH + 3 * PAGE, f.RD | f.WR | f.MR | f.MW | f.ME | f.AC, 0),
+        *(_HIGH + 5 * PAGE, _HIGH + 6 * PAGE, f.RD | f.EX | f.MR | f.MW | f.ME, 1 << 63),
+        *(_HIGH + 8 * PAGE, _HIGH + 9 * PAGE, f.RD | f.MR | f.PF | f.IO | f.DE | f.DD, 0),
+    ),
+)
 _NAMES: Final = {"ctl": "control"}  # of peeks, where C has another
 
 
@@ -95,14 +110,16 @@ def c_reproducer(
     prediction = predict(program, facts, outside=outside, observe=int(observe))
     if prediction.skip:
         raise NotInC(f"{facts.release} lacks what it needs: {prediction.skip}")
-    other = predict(program, facts, observe=int(observe)) if program.whole else None
-    return _Emitter(program, prediction, told, observe, other).text()
+    others = []
+    if program.whole:
+        others = [predict(program, facts, outside=there, observe=int(observe)) for there in _OTHERS]
+    return _Emitter(program, prediction, told, observe, others).text()
 
 
 def c_source(program: Program, prediction: Prediction, told: Told, observe: Observe = LOOK) -> str:
     """The text of the file for a prediction that is at hand. Raises NotInC."""
     _refuse(program)
-    return _Emitter(program, prediction, told, observe, None).text()
+    return _Emitter(program, prediction, told, observe, []).text()
 
 
 def _refuse(program: Program) -> None:
@@ -123,13 +140,13 @@ class _Emitter:
         prediction: Prediction,
         told: Told,
         observe: Observe,
-        other: Prediction | None,
+        others: list[Prediction],
     ) -> None:
         self.program = program
         self.out = prediction
         self.told = told
         self.observe = observe
-        self.other = other
+        self.others = others
         self.steps = Steps(program)
         self.used = {"core", "main", *frame.file_parts(program)}
         self.looks: list[str] = []
@@ -202,7 +219,7 @@ class _Emitter:
         if number in out.unspecified:
             yield f"{indent}/* not specified, so not judged: {out.unspecified[number].reason} */"
             return
-        if self.other is not None and self.other.results[number] != value:
+        if any(other.results[number] != value for other in self.others):
             yield f"{indent}/* depends on all mappings of the process: not judged */"
             return
         for allowed in out.alternatives.get(number, ()):
@@ -230,8 +247,8 @@ class _Emitter:
             self.peek += 1
             name = out.peek_names[index]
             opened = frozenset(range(len(data))) if index in out.free_peeks else frozenset()
-            if self.other is not None:
-                there = self.other.peeks[index]
+            for other in self.others:
+                there = other.peeks[index]
                 opened |= {i for i, byte in enumerate(data) if there[i : i + 1] != bytes([byte])}
             poke = pokes.pop(0) if pokes else c_structs.NO_POKE
             yield Peek(poke, data, _NAMES.get(name, name), frozenset(opened))

@@ -211,10 +211,11 @@ def test_of_a_call_on_everything_only_that_is_judged_which_this_process_decides(
         step = c.MadviseRanges(ControlFields(All(BY_NAME["RANDOM"].value)))
         program = Program(LAYOUT, (step,), whole=True)
         (outcome,) = shim.run_batch([program], LOOK)
-        text = c_reproducer(program, shim.facts, TOLD, LOOK, outcome.outside)
-    assert "stats->nr_gaps" in text
-    assert "stats->nr_pages_advised" not in text
-    assert '"rd wr mr mw me rr ac"' in text
+        for outside in (outcome.outside, ()):
+            text = c_reproducer(program, shim.facts, TOLD, LOOK, outside)
+            assert "stats->nr_gaps" in text
+            assert "stats->nr_pages_advised" not in text
+            assert '"rd wr mr mw me rr ac"' in text
 
 
 def test_every_part_can_stand_in_a_file_with_what_it_needs() -> None:
