@@ -47,8 +47,8 @@ def head_comment(about: Iterable[str], title: str) -> list[str]:
     """The first lines: what it is, how to build it, what its exit codes mean."""
     lines = [
         title, "", *about, "",
-        "Build: cc -Wall -Wextra -Werror -o reproducer THIS_FILE (-static where it is to run in "
-        "a guest without a C library); for x86-64.",
+        "Build: cc -Wall -Wextra -Werror -o reproducer THIS_FILE; for a guest without a C library "
+        "add -static -no-pie -Wl,-Ttext-segment=0x38000000. For x86-64.",
         "Exit codes: 0 as expected, 1 the fault shows, 3 it cannot tell, 4 this machine lacks what "
         "is needed.",
     ]  # fmt: skip

@@ -13,6 +13,9 @@ from conformance.target.guest import GuestTarget
 from conformance.target.target import Target, TargetError
 
 FLAGS: Final = ("-O1", "-Wall", "-Wextra", "-Werror")
+# Nothing of its own may lie below the layout: calls on all memory from 0 on would meet it. User
+# mode Linux maps from 0x40000000 on, where the heap must find room before.
+STATIC: Final = ("-static", "-no-pie", "-Wl,-Ttext-segment=0x38000000")
 BUILD_SECONDS_MAX: Final = 120.0  # takes 0.2 s
 RUN_SECONDS_MAX: Final = 60.0  # it gives itself 20 s
 FAULT_SHOWS: Final = 1
@@ -30,7 +33,7 @@ def build_c(source: Path, out: Path, static: bool = False) -> None:
     """Build a reproducer with all warnings as errors. static: needs no C library where it runs.
     Raises TargetError that says what the compiler said."""
     try:
-        command = [*find_compiler(), *FLAGS, *(["-static"] if static else [])]
+        command = [*find_compiler(), *FLAGS, *(STATIC if static else ())]
         done = subprocess.run(
             [*command, "-o", str(out), str(source)],
             stdin=subprocess.DEVNULL,

@@ -33,14 +33,12 @@ from fuzz.findings.c_structs import Peek
 from fuzz.findings.finding import Finding
 
 LOOK: Final = Observe.ISOLATED | Observe.SMAPS | Observe.EACH_STEP | Observe.READ_ALL
-# Of a process that has mapped nothing else, and of one with memory, a file and page frames, also
-# below the layout: what both give alike does not depend on what else is mapped.
-_LOW: Final = 1 << 22  # where a static program lies
+# Of a process that has mapped nothing else, and of one with memory, a file and page frames, all
+# above the layout: what both give alike does not depend on what else is mapped.
 _HIGH: Final = 1 << 46
 _OTHERS: Final[tuple[tuple[int, ...], ...]] = (
     (),
     (
-        *(_LOW, _LOW + 7 * PAGE, f.RD | f.EX | f.MR | f.MW | f.ME, 1 << 63),
         *(_HIGH, _HIGH + 3 * PAGE, f.RD | f.WR | f.MR | f.MW | f.ME | f.AC, 0),
         *(_HIGH + 5 * PAGE, _HIGH + 6 * PAGE, f.RD | f.EX | f.MR | f.MW | f.ME, 1 << 63),
         *(_HIGH + 8 * PAGE, _HIGH + 9 * PAGE, f.RD | f.MR | f.PF | f.IO | f.DE | f.DD, 0),

@@ -170,6 +170,8 @@ static long fork_and_exec(void)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	close(heirs[1]);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == LACKING)
+		finish(LACKING);
 	return status ? -ECHILD : 0;
 }
 
@@ -186,6 +188,8 @@ static void expect_heir(const char *what, const char *expected, const char *rule
 }
 
 //@ main
+#define LOWEST 0x10000UL /* what a process may map without rights */
+
 static u64 taint(void)
 {
 	FILE *file = fopen("/proc/sys/kernel/tainted", "re");
@@ -198,16 +202,18 @@ static u64 taint(void)
 	return value;
 }
 
+/* Nothing of the program itself may lie below the layout, or where it will be. */
 static void check_room(void)
 {
-	void *at = (void *)LISTED_LOW;
+	void *at = (void *)LOWEST;
 
-	if (mmap(at, ROOM_END - LISTED_LOW, PROT_NONE,
+	if (mmap(at, ROOM_END - LOWEST, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != at) {
-		printf("the addresses from %#lx on are in use: run it again\n", LISTED_LOW);
+		printf("addresses below %#lx are in use; a static program is to be linked above them: "
+		       "-static -no-pie -Wl,-Ttext-segment=0x38000000\n", ROOM_END);
 		finish(CANNOT_TELL);
 	}
-	munmap(at, ROOM_END - LISTED_LOW);
+	munmap(at, ROOM_END - LOWEST);
 }
 
 /* True when it ended in time. */

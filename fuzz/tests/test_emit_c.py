@@ -258,3 +258,16 @@ def test_it_shows_a_planted_fault_in_a_guest_and_not_on_the_clean_kernel(
             text = c_reproducer(Program(LAYOUT, (step,)), target.facts, TOLD)
             codes.append(run(text, target, tmp_path).code)
     assert codes == [0, 1]
+
+
+def test_a_program_that_lies_below_the_layout_says_how_to_link_it(
+    host: Target, tmp_path: Path
+) -> None:
+    source = tmp_path / "x.c"
+    source.write_text(c_reproducer(PROGRAM, host.facts, TOLD), encoding="ascii")
+    binary = tmp_path / "x"
+    command = ["cc", *FLAGS, "-static", "-no-pie", "-o", str(binary), str(source)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run([str(binary)], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "-Wl,-Ttext-segment=" in done.stdout
