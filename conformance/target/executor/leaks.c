@@ -8,7 +8,7 @@
  * To shrink a cache makes the count exact: what is free and kept for later, and
  * what KASAN keeps to catch its use, is given back. Under KASAN that takes 10 ms
  * for each cache, nearly all of it waiting, so some processes do it side by side;
- * and large batches are looked at only so often that it costs 2 % of the time.
+ * and large batches are looked at only so often that it costs 1 % of the time.
  *
  * Some growth is for good and no fault: what is made on first use. A batch leaks
  * when the same cache grows each time that the batch is run again.
@@ -27,7 +27,7 @@
 #include "executor.h"
 
 #define SMALL_BATCH (PROGRAMS_PER_CHILD - 1) /* is looked at each time */
-#define SHARE 50 /* of the time, at most one part in so many is spent looking */
+#define SHARE 100 /* of the time, at most one part in so many is spent looking */
 #define SETTLE_US 20000 /* between two looks at a cache that has grown */
 #define SETTLE_LOOKS 10 /* RCU lets go within some ticks of the clock */
 
