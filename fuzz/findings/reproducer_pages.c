@@ -78,7 +78,7 @@ static void read_states(u64 count, int all)
 		u64 page = vma->start < ARENA ? 0 : (vma->start - ARENA) / PAGE;
 		int special = strstr(vma->flags, "pf") || strstr(vma->flags, "io");
 
-		for (; page < count && AT(page) < (char *)vma->end; page++) {
+		for (; page < count && ARENA + page * PAGE < vma->end; page++) {
 			if (special)
 				states[page] = 0;
 			else if (strstr(vma->flags, "rd") && (all || states[page] & PRESENT))

@@ -10,7 +10,7 @@ typedef uint64_t u64;
 #define PAGE 4096UL
 #define ARENA 0x10000000UL /* where the layout lies */
 #define ARENA_PAGES 2048UL
-#define AT(page) ((char *)ARENA + (page) * PAGE)
+#define AT(page) ((void *)(ARENA + (page) * PAGE))
 #define LISTED_LOW (ARENA - 16 * PAGE) /* what is listed reaches a little beyond it */
 #define LISTED_HIGH (ARENA + (ARENA_PAGES + 16) * PAGE)
 #define SECONDS_MAX 20

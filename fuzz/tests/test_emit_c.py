@@ -16,7 +16,7 @@ from conformance.model.predict import predict
 from conformance.model.prediction import Prediction
 from conformance.oracle.verdict import Difference, Verdict, VerdictKind
 from conformance.program import call as c
-from conformance.program.control_struct import All, ControlFields, Range, Single
+from conformance.program.control_struct import All, ControlFields, Multi, Range, Single
 from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.mapping import Kind, Mapping, Touch
 from conformance.program.places import FD_PIDFD_REMOTE, PAGE, page_address
@@ -233,6 +233,18 @@ def test_every_advice_and_every_struct_builds_with_another_standard(tmp_path: Pa
     for flags in (("-std=gnu99", "-O0"), ("-std=gnu2x", "-O2")):
         command = ["cc", *FLAGS, *flags, "-o", str(tmp_path / "x"), str(source)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def test_structs_at_the_start_of_pages_of_the_layout_build(tmp_path: Path) -> None:
+    first, *rest = (page_address(page) for page in range(4))
+    ranges = (Range(page_address(0), PAGE, DONTNEED),) * 2
+    step = c.MadviseRanges(ControlFields(Multi(ranges)), first, *rest)
+    process = c.ProcessMadvise(DONTNEED, (c.IoRange(first, PAGE),), vec_at=first)
+    with open_target("shim") as shim:
+        text = c_reproducer(Program(LAYOUT, (step, process)), shim.facts, TOLD)
+    source = tmp_path / "x.c"
+    source.write_text(text, encoding="ascii")
+    build_c(source, tmp_path / "x")
 
 
 def test_a_source_that_does_not_build_is_told_with_what_the_compiler_said(tmp_path: Path) -> None:
