@@ -104,7 +104,7 @@ class GuestTarget(ExecutorTarget):
 
     def run_binary(self, binary: Path) -> tuple[int, bytes]:
         """Run a program that needs no file of its own in a new guest: its wait status, and what
-        it printed. The guest of the target itself is ended. Raises TargetError, and GuestLost
+        it printed. The guest of the target itself is ended: only this may be called afterwards. Raises TargetError, and GuestLost
         when the kernel went down or said something against itself."""
         self.process.kill()
         initrd = self.folder / "initrd"

@@ -236,9 +236,11 @@ def test_every_advice_and_every_struct_builds_with_another_standard(tmp_path: Pa
 
 
 def test_structs_at_the_start_of_pages_of_the_layout_build(tmp_path: Path) -> None:
-    first, *rest = (page_address(page) for page in range(4))
+    first = page_address(0)
     ranges = (Range(page_address(0), PAGE, DONTNEED),) * 2
-    step = c.MadviseRanges(ControlFields(Multi(ranges)), first, *rest)
+    step = c.MadviseRanges(
+        ControlFields(Multi(ranges)), first, page_address(1), page_address(2), page_address(3)
+    )
     process = c.ProcessMadvise(DONTNEED, (c.IoRange(first, PAGE),), vec_at=first)
     with open_target("shim") as shim:
         text = c_reproducer(Program(LAYOUT, (step, process)), shim.facts, TOLD)
