@@ -104,8 +104,8 @@ class GuestTarget(ExecutorTarget):
 
     def run_binary(self, binary: Path) -> tuple[int, bytes]:
         """Run a program that needs no file of its own in a new guest: its wait status, and what
-        it printed. The guest of the target itself is ended: only this may be called afterwards. Raises TargetError, and GuestLost
-        when the kernel went down or said something against itself."""
+        it printed. The guest of the target itself is ended, and no batch may follow. Raises
+        TargetError, and GuestLost when the kernel went down or said something against itself."""
         self.process.kill()
         initrd = self.folder / "initrd"
         # A kernel unpacks one archive after the other.
