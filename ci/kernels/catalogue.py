@@ -55,9 +55,9 @@ def _qemu(name: str, what: str, *more: str, files: tuple[str, ...] = KCOV_FILES)
 
 
 _ALL: Final = (
-    _uml("uml", "user mode, with KASAN, KCOV, lockdep and DEBUG_VM"),
+    _uml("uml", "user mode, with KASAN, KCOV and lockdep"),
     _qemu("lean", "for QEMU, fast: KCOV of madvise, and BPF", "lean", files=KCOV_FILES_LEAN),
-    _qemu("debug", "for QEMU, with all that uml has, UBSAN and more", "sanitizers", "debug"),
+    _qemu("debug", "for QEMU: uml's checks, UBSAN, DEBUG_VM, more", "sanitizers", "debug"),
     _uml("uml-mutants", "uml, with faults planted in madvise_ranges()", "mutants"),
     _qemu(
         "debug-mutants",
