@@ -300,8 +300,9 @@ def _cut_out(space: AddressSpace, vma: Vma, start: int, end: int) -> Vma:
 
 
 def _shift_after(space: AddressSpace, vma: Vma, start: int, target: int) -> int:
-    """Vma.shift of the copy: nothing while no page has been written, since it may be anew."""
-    private_file = vma.file is not None and not vma.anonymous and vma.flags & (f.SH | f.MW) == f.MW
+    """Vma.shift of the copy: nothing while no page has been written, since it may be anew. A
+    private mapping of /dev/zero counts, too: needs_adjacent_anon_pgoff() asks for a file alone."""
+    private_file = vma.file is not None and vma.flags & (f.SH | f.MW) == f.MW
     if not space.facts.anon_pgoff_apart or not private_file or not vma.anon_vma:
         return 0
     return vma.shift + start - target

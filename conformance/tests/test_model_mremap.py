@@ -61,6 +61,14 @@ def test_written_file_pages_keep_their_anonymous_offset(
     assert edges(moved, facts) == expected
 
 
+@pytest.mark.parametrize(("apart", "expected"), [(False, [(1, 3)]), (True, [(1, 2), (2, 3)])])
+def test_so_does_a_written_zero_device(apart: bool, expected: list[tuple[int, int]]) -> None:
+    facts = msgspec.structs.replace(FACTS, anon_pgoff_apart=apart)
+    written, other = Mapping(Kind.ZERO, 0, 1, touches=(Touch(0),)), Mapping(Kind.ZERO, 1, 2)
+    moves = Mremap(page_address(0), PAGE, PAGE, page_address(1))
+    assert edges(Program((written, other), (moves,)), facts) == expected
+
+
 @pytest.mark.parametrize(("splits", "locked"), [(False, [False, False]), (True, [False, True])])
 def test_locked_memory_that_is_kept_is_unlocked(splits: bool, locked: list[bool]) -> None:
     """Page 0 of two is moved and kept: it loses its lock, and page 1 where VMAs are not split."""
