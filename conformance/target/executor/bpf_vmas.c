@@ -24,7 +24,8 @@
 struct walk {
 	u64 count;
 	s64 error; /* of starting the walk */
-	u64 unused[2];
+	u64 last; /* start of the last VMA that was seen */
+	u64 unused;
 	struct raw_vma vmas[VMAS_MAX];
 };
 
@@ -68,6 +69,7 @@ static long load(const struct kernel_types *t, int map_fd)
 	const struct bpf_insn insns[] = {
 		LOAD64(R6, BPF_PSEUDO_MAP_VALUE, map_fd, 0),
 		STORE_K(R6, FIELD(count), 0),
+		STORE_K(R6, FIELD(last), 0),
 		HELPER(BPF_FUNC_get_current_task_btf),
 		MOV(R2, R0),
 		MOV(R1, FP),
@@ -79,8 +81,9 @@ static long load(const struct kernel_types *t, int map_fd)
 		MOV(R1, FP),
 		ADD_K(R1, ITER),
 		KFUNC(t->iter_next),
-		IF_K(BPF_JEQ, R0, 0, 24), /* done */
+		IF_K(BPF_JEQ, R0, 0, 25), /* done */
 		LOAD(R1, R0, t->start),
+		STORE(R6, FIELD(last), R1),
 		IF_K(BPF_JGE, R1, ZONE_BASE, 22), /* done */
 		LOAD(R2, R6, FIELD(count)),
 		IF_K(BPF_JGE, R2, VMAS_MAX, 20), /* done */
@@ -102,7 +105,7 @@ static long load(const struct kernel_types *t, int map_fd)
 		LOAD64(R3, 0, 0, 1u << 31), /* PGOFF_FILE */
 		OR(R1, R3),
 		STORE(R4, FIELD(vmas[0].pgoff), R1),
-		GOTO(-28), /* next */
+		GOTO(-29), /* next */
 		/* done: */
 		MOV(R1, FP),
 		ADD_K(R1, ITER),
@@ -175,6 +178,9 @@ HOT long bpf_read_raw(const struct raw_vma **vmas)
 		return walk->error;
 	if (walk->count == VMAS_MAX)
 		return -ENOSPC;
+	/* The iterator also ends where it cannot lock a VMA: khugepaged may be at work there. */
+	if (walk->last < ZONE_BASE)
+		return -EAGAIN;
 	*vmas = walk->vmas;
 	return walk->count;
 }
