@@ -3,11 +3,11 @@ nothing that dies on the way loses anything."""
 
 from __future__ import annotations
 
-from collections import Counter
 import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
