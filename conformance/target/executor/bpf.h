@@ -5,9 +5,11 @@
 
 #include "executor.h"
 
-/* Of the running kernel: byte offsets into struct vm_area_struct, BTF ids of functions. */
+/* Of the running kernel: byte offsets into its structs, BTF ids of functions. */
 struct kernel_types {
-	int start, end, flags, pgoff, file;
+	int start, end, flags, pgoff, file; /* struct vm_area_struct */
+	int mm; /* struct task_struct */
+	int map_count; /* struct mm_struct */
 	int iter_new, iter_next, iter_destroy;
 };
 

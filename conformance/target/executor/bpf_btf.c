@@ -150,21 +150,25 @@ static const struct btf_type *find(const struct btf_data *btf, u32 kind, const c
 
 static bool look_up(const struct btf_data *btf, struct kernel_types *types)
 {
-	const struct btf_type *vma;
+	const struct btf_type *vma, *task, *mm;
 	int id;
 
 	find(btf, BTF_KIND_FUNC, "bpf_iter_task_vma_new", &types->iter_new);
 	find(btf, BTF_KIND_FUNC, "bpf_iter_task_vma_next", &types->iter_next);
 	find(btf, BTF_KIND_FUNC, "bpf_iter_task_vma_destroy", &types->iter_destroy);
 	vma = find(btf, BTF_KIND_STRUCT, "vm_area_struct", &id);
-	if (!vma || types->iter_new < 0 || types->iter_next < 0 || types->iter_destroy < 0)
+	task = find(btf, BTF_KIND_STRUCT, "task_struct", &id);
+	mm = find(btf, BTF_KIND_STRUCT, "mm_struct", &id);
+	if (!vma || !task || !mm || types->iter_new < 0 || types->iter_next < 0 || types->iter_destroy < 0)
 		return false;
 	types->start = member_offset(btf, vma, "vm_start", 4);
 	types->end = member_offset(btf, vma, "vm_end", 4);
 	types->flags = member_offset(btf, vma, "vm_flags", 4);
 	types->pgoff = member_offset(btf, vma, "vm_pgoff", 4);
 	types->file = member_offset(btf, vma, "vm_file", 4);
-	return types->start >= 0 && types->end >= 0 && types->flags >= 0 && types->pgoff >= 0 &&
+	types->mm = member_offset(btf, task, "mm", 4);
+	types->map_count = member_offset(btf, mm, "map_count", 4);
+	return types->mm >= 0 && types->map_count >= 0 && types->start >= 0 && types->end >= 0 && types->flags >= 0 && types->pgoff >= 0 &&
 	       types->file >= 0;
 }
 

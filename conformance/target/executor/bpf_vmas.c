@@ -24,8 +24,8 @@
 struct walk {
 	u64 count;
 	s64 error; /* of starting the walk */
-	u64 last; /* start of the last VMA that was seen */
-	u64 unused;
+	u64 seen; /* VMAs, those above the zones too */
+	u64 mapped; /* as many as the process has */
 	struct raw_vma vmas[VMAS_MAX];
 };
 
@@ -50,6 +50,7 @@ static long bpf(int command, union bpf_attr *attr)
 #define SHL_K(to, value) I(BPF_ALU64 | BPF_LSH | BPF_K, to, 0, 0, value)
 #define OR(to, from) I(BPF_ALU64 | BPF_OR | BPF_X, to, from, 0, 0)
 #define LOAD(to, from, offset) I(BPF_LDX | BPF_DW | BPF_MEM, to, from, offset, 0)
+#define LOAD_INT(to, from, offset) I(BPF_LDX | BPF_W | BPF_MEM, to, from, offset, 0)
 #define STORE(to, offset, from) I(BPF_STX | BPF_DW | BPF_MEM, to, from, offset, 0)
 #define STORE_K(to, offset, value) I(BPF_ST | BPF_DW | BPF_MEM, to, 0, offset, value)
 #define IF_K(condition, reg, value, skip) I(BPF_JMP | (condition) | BPF_K, reg, 0, skip, value)
@@ -69,8 +70,13 @@ static long load(const struct kernel_types *t, int map_fd)
 	const struct bpf_insn insns[] = {
 		LOAD64(R6, BPF_PSEUDO_MAP_VALUE, map_fd, 0),
 		STORE_K(R6, FIELD(count), 0),
-		STORE_K(R6, FIELD(last), 0),
+		STORE_K(R6, FIELD(seen), 0),
+		STORE_K(R6, FIELD(mapped), 0),
 		HELPER(BPF_FUNC_get_current_task_btf),
+		LOAD(R1, R0, t->mm),
+		IF_K(BPF_JEQ, R1, 0, 2), /* as a thread of the kernel has it */
+		LOAD_INT(R2, R1, t->map_count),
+		STORE(R6, FIELD(mapped), R2),
 		MOV(R2, R0),
 		MOV(R1, FP),
 		ADD_K(R1, ITER),
@@ -81,10 +87,12 @@ static long load(const struct kernel_types *t, int map_fd)
 		MOV(R1, FP),
 		ADD_K(R1, ITER),
 		KFUNC(t->iter_next),
-		IF_K(BPF_JEQ, R0, 0, 25), /* done */
+		IF_K(BPF_JEQ, R0, 0, 27), /* done */
+		LOAD(R1, R6, FIELD(seen)),
+		ADD_K(R1, 1),
+		STORE(R6, FIELD(seen), R1),
 		LOAD(R1, R0, t->start),
-		STORE(R6, FIELD(last), R1),
-		IF_K(BPF_JGE, R1, ZONE_BASE, 22), /* done */
+		IF_K(BPF_JGE, R1, ZONE_BASE, -9), /* next */
 		LOAD(R2, R6, FIELD(count)),
 		IF_K(BPF_JGE, R2, VMAS_MAX, 20), /* done */
 		MOV(R3, R2),
@@ -105,7 +113,7 @@ static long load(const struct kernel_types *t, int map_fd)
 		LOAD64(R3, 0, 0, 1u << 31), /* PGOFF_FILE */
 		OR(R1, R3),
 		STORE(R4, FIELD(vmas[0].pgoff), R1),
-		GOTO(-29), /* next */
+		GOTO(-31), /* next */
 		/* done: */
 		MOV(R1, FP),
 		ADD_K(R1, ITER),
@@ -178,8 +186,8 @@ HOT long bpf_read_raw(const struct raw_vma **vmas)
 		return walk->error;
 	if (walk->count == VMAS_MAX)
 		return -ENOSPC;
-	/* The iterator also ends where it cannot lock a VMA: khugepaged may be at work there. */
-	if (walk->last < ZONE_BASE)
+	/* The iterator passes over a VMA that it cannot lock: khugepaged may be at work there. */
+	if (walk->seen != walk->mapped)
 		return -EAGAIN;
 	*vmas = walk->vmas;
 	return walk->count;
