@@ -29,7 +29,7 @@ REASONS: Final[dict[str, str]] = {
     "lazy-free": "after MADV_FREE a page reads as before or as zero until it is written again",
     "droppable": "pages of MAP_DROPPABLE may be thrown away whenever memory is short",
     "special-page": "what a page of [vvar] holds, and whether it is there, is the kernel's",
-    "reclaim-may-drop": "PAGEOUT may unmap a page that can be read back, or leave it",
+    "reclaim-may-drop": "PAGEOUT and memory pressure may unmap a page that can be read back",
 }
 REASON_RULES: Final[dict[str, str]] = {
     "fault-around": "touch-neighbours",

@@ -39,7 +39,7 @@ def missing_feature(program: Program, facts: KernelFacts) -> str:
             if missing:
                 return missing
         elif type(step) is Reclaim and not facts.memcg_reclaim:
-            return "a memory cgroup of its own to reclaim from (guests: CONFIG_MEMCG, Linux 5.19)"
+            return "a memory cgroup to reclaim from (uml and qemu-debug have one)"
     if program.rights is _OTHER_USER and not facts.change_user:
         return "the right to become another user (root)"
     return _ilp32(program, facts) if plan_of(program).ilp32 else ""
