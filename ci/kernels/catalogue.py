@@ -21,7 +21,10 @@ KCOV_FILES_LEAN: Final = ("madvise",)
 
 
 def _traced(files: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"KCOV_INSTRUMENT_{name}.o=y" for name in files)
+    """Variables of make: these files are traced, and say which line each instruction is of, which
+    makes an image 1 % larger. None of them has flags of its own in the kernel's makefiles."""
+    traced = [f"KCOV_INSTRUMENT_{name}.o=y" for name in files]
+    return (*traced, *(f"CFLAGS_{name}.o=-g1" for name in files))
 
 
 class Flavour(NamedTuple):

@@ -46,6 +46,20 @@ class Snapshot(msgspec.Struct, frozen=True):
     pages: tuple[int, ...]
 
 
+class Coverage(msgspec.Struct, frozen=True):
+    """Which paths of the kernel were taken, where it has KCOV. See wire.Observe for what is asked.
+
+    edges: numbers of 16 bits, in the order in which they were taken first, each once. An edge is
+    two blocks of code that ran one after the other; its number follows from their addresses, so
+    it is the same in every guest of a kernel, and now and then two edges share one. places: flat
+    (address, how often it was reached), addresses as KCOV gives them: behind the call that a
+    block of code begins with.
+    """
+
+    edges: tuple[int, ...]
+    places: tuple[int, ...] = ()
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What was observed.
 
@@ -62,6 +76,7 @@ class Outcome(msgspec.Struct, frozen=True):
     the first line, then the report. "" when it said nothing, and always on this machine's own
     kernel, whose log belongs to others as well. A kernel may say something and go on: then the
     status is not CRASHED.
+    coverage: if it was asked for, and the target's kernel can tell.
     """
 
     status: Status
@@ -73,3 +88,4 @@ class Outcome(msgspec.Struct, frozen=True):
     step: int = 0
     reason: str = ""
     log: str = ""
+    coverage: Coverage | None = None

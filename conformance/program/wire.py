@@ -8,9 +8,10 @@ Program:  [MAGIC_PROGRAM << 32 | words] [id] [flags | arena pages << 32] [ops] o
 Op:       [opcode | words << 8 | argument << 32] words...
 Outcome:  [MAGIC_OUTCOME << 32 | words] [id]
           [status | signal << 8 | step << 16 | results << 32 | snapshots << 48]
-          [peeks | outside VMAs << 32] results... peeks... snapshots... outside...
+          [peeks | outside VMAs << 32] results... peeks... snapshots... outside... sections...
 Peek:     [readable bytes << 32 | bytes] data...
 Snapshot: [step | child << 16 | VMAs << 32 | pages << 48] (start end flags pgoff)... page words...
+Section:  [which | words << 32] words...: what only some ask for; none in the usual case
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from conformance.abi.syscalls import I386, X86_64
 from conformance.program import call as c
 from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.mapping import FILE_KINDS, PROT_BITS, Backing, Kind, Mapping, Sharing
-from conformance.program.outcome import Outcome, Snapshot, Status
+from conformance.program.outcome import Coverage, Outcome, Snapshot, Status
 from conformance.program.places import (
     ARENA_BASE,
     ARENA_END_MAX,
@@ -76,6 +77,24 @@ class Observe(IntFlag):
     ISOLATED = 8  # in a child of its own
     WHOLE = 16  # in a sacrificial process under ptrace
     REMOTE = 32  # a second process stands by
+    COVER_NEW = 64  # Outcome.coverage: edges that this executor has not told before
+    COVER_EDGES = 128  # the same: all edges of the program
+    COVER_PLACES = 256  # and the places that all programs reached since it was asked last
+
+
+class Section(IntEnum):
+    """What may follow the rest of an outcome."""
+
+    EDGES = 1  # how many, then four to a word
+    PLACES = 2  # address, how often it was reached...
+
+
+# A program of eight calls takes some 500 edges. What is beyond the limits is not told, but of new
+# edges the next program that takes them tells.
+COVER_EDGES_MAX: Final = 16384
+COVER_NEW_MAX: Final = 1024
+COVER_PLACES_MAX: Final = 8192
+COVERAGE: Final = Observe.COVER_NEW | Observe.COVER_EDGES | Observe.COVER_PLACES
 
 
 RIGHTS_NUMBER: Final = {right: number for number, right in enumerate(Rights)}
@@ -340,5 +359,26 @@ def decode(data: bytes | memoryview, offset: int = 0) -> tuple[int, Outcome, int
         outside=outside,
         signal=state >> 8 & 0xFF,
         step=state >> 16 & 0xFFFF,
+        coverage=_coverage(data, at + n_outside * 8, end),
     )
     return ident, outcome, end
+
+
+def _coverage(data: bytes | memoryview, at: int, end: int) -> Coverage | None:
+    """From the sections in [at, end), if there are any."""
+    if at == end:
+        return None
+    edges: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
+    while at < end:
+        (head,) = unpack_from("<Q", data, at)
+        which, words = head & 0xFFFF_FFFF, head >> 32
+        if which == Section.EDGES:
+            (count,) = unpack_from("<Q", data, at + 8)
+            edges = unpack_from(f"<{count}H", data, at + 16)
+        elif which == Section.PLACES:
+            places = unpack_from(f"<{words}Q", data, at + 8)
+        else:
+            raise ValueError(f"no section {which} of an outcome, at byte {at} of the ring")
+        at += 8 + words * 8
+    return Coverage(edges, places)

@@ -49,6 +49,8 @@ def header() -> str:
         | {"HEIRS": len(HEIRS)},
     )
     parts += _section("Status of an outcome", {f"STATUS_{s.name}": s.value for s in outcome.Status})
+    parts += _section("Sections of an outcome", _members("SECTION", wire.Section))
+    parts += _section("Limits", {n: v for n, v in _integers(wire) if n.startswith("COVER_")})
     parts += _section("Outcome: page words and special results", dict(_integers(outcome)))
     parts += _section(
         "Places in the address space, descriptors",

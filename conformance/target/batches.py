@@ -9,7 +9,14 @@ from typing import Final
 
 from conformance.program.outcome import Outcome
 from conformance.program.program import Program
-from conformance.program.wire import Observe, encode
+from conformance.program.wire import (
+    COVER_EDGES_MAX,
+    COVER_NEW_MAX,
+    COVER_PLACES_MAX,
+    COVERAGE,
+    Observe,
+    encode,
+)
 from conformance.target.limits import (
     BATCH_PROGRAMS_MAX,
     OUTCOME_HEAD_BYTES,
@@ -19,6 +26,7 @@ from conformance.target.limits import (
 from conformance.target.target import TargetError
 
 _EACH_STEP: Final = int(Observe.EACH_STEP)  # IntFlag arithmetic costs a microsecond
+_COVERAGE: Final = int(COVERAGE)
 _HEAD: Final = Struct("<4Q")  # of an encoded program
 
 
@@ -75,7 +83,15 @@ def outcome_bytes_max(program: Program, encoded: bytes, observe: Observe) -> int
     snapshots = 2 + (2 * steps if int(observe) & _EACH_STEP else steps)
     size: int = OUTCOME_HEAD_BYTES + len(encoded) + 16 * ops
     size += snapshots * (8 + SNAPSHOT_BYTES_PER_PAGE * (flags >> 32))
+    if int(observe) & _COVERAGE:
+        size += _cover_bytes_max(observe)
     return size + OUTSIDE_BYTES_MAX if program.whole else size
+
+
+def _cover_bytes_max(observe: Observe) -> int:
+    """Of the sections of an outcome: a word each as head, one more to count edges, whole words."""
+    edges = 2 * (COVER_EDGES_MAX if Observe.COVER_EDGES in observe else COVER_NEW_MAX)
+    return 40 + edges + (16 * COVER_PLACES_MAX if Observe.COVER_PLACES in observe else 0)
 
 
 def cut(

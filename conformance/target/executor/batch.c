@@ -43,6 +43,7 @@ static u32 make_group(const u64 **at, const u64 *end, u32 left)
 			break;
 		if (!files_prepare(program) && count)
 			break;
+		cover_prepare(program);
 		*at += program->n_words;
 		count++;
 		if (alone(program))
@@ -145,6 +146,7 @@ static u32 run_child(u32 first, u32 count)
 	zone_fresh();
 	if (record->finished == count)
 		return count; /* it had nothing left to do */
+	cover_close();
 	record_finish(status, signal, record->n_results);
 	return record->finished + 1;
 }

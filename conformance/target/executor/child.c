@@ -78,10 +78,12 @@ static inline __attribute__((always_inline)) void run_call(const struct op *op)
 	s64 result = NOT_PLACED;
 
 	zone_open();
+	cover_open(COVER_OWN);
 	if (!not_placed)
 		result = op->code == OP_SYSCALL ? call_syscall(op->word) :
 			 op->code == OP_RANGES	? call_ranges(op->word[0]) :
 						  call_syscall32(op->word);
+	cover_close();
 	zone_close();
 	not_placed = false;
 	record_result(memory_errors == errors_before ? result : result - (s64)MEMORY_ERROR);
@@ -155,6 +157,24 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 	}
 }
 
+/* Calls and accesses whose way through the kernel counts; run_call() sees to its own. */
+static HOT bool counts(u32 code)
+{
+	switch (code) {
+	case OP_TOUCH:
+	case OP_FORK:
+	case OP_FORK_EXEC:
+	case OP_UFFD:
+	case OP_CLEAR_SOFT_DIRTY:
+	case OP_MOVE_VVAR:
+	case OP_MAP_SECRET:
+	case OP_MAP_PERF:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* What the process died of, 0 when it lives. */
 static HOT u32 run_program(const struct program *program)
 {
@@ -162,16 +182,20 @@ static HOT u32 run_program(const struct program *program)
 	struct op op;
 
 	record_begin(program->ident);
+	cover_begin(program);
 	if (program->observe & OBSERVE_WHOLE)
 		return sandbox_run(program);
 	not_placed = false;
 	for (u32 i = 0; i < program->n_ops && !record->unable; i++, at += op.words) {
 		op = op_at(at);
 		record->tick++;
+		if (counts(op.code))
+			cover_open(COVER_OWN);
 		if (call_possible(&op))
 			run_op(program, &op, i + 1 == program->n_ops);
 		else
 			record->unable = true;
+		cover_close();
 	}
 	remote_finish();
 	return 0;

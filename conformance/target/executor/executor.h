@@ -284,6 +284,19 @@ s64 call_reclaim(void);
 void heirs_forget(void);
 void heirs_report(void);
 
+/* cover.c: which paths of the kernel a program's calls take */
+
+enum { COVER_OWN, COVER_VICTIM, COVER_BUFFERS }; /* of whom a buffer is */
+
+void cover_batch(bool again);
+void cover_prepare(const struct program *program);
+bool cover_enable(u32 buffer);
+void cover_begin(const struct program *program);
+void cover_open(u32 buffer);
+void cover_close(void);
+u32 cover_words_max(void);
+u64 *cover_tell(u64 *at);
+
 /* leaks.c: kernel memory that a batch leaves behind */
 
 bool leaks_create(const char *folder);

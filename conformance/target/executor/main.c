@@ -135,8 +135,9 @@ static void prepare(void)
 	reclaim_open();
 }
 
-static void run_batch(const struct doorbell *bell, u64 *used)
+static void run_batch(const struct doorbell *bell, u64 *used, bool again)
 {
+	cover_batch(again);
 	if (batch_run(ring_programs(bell->part, bell->bytes), bell->bytes, bell->count,
 		      ring_outcomes(bell->part), ring_part_bytes(), used))
 		fail("%lu programs are too many for the ring", (unsigned long)bell->count);
@@ -152,7 +153,7 @@ static void check_leaks(const struct doorbell *bell, u64 *used)
 	grown = leaks_look();
 	alive();
 	for (u32 run = 1; run < LEAK_RUNS && grown; run++) {
-		run_batch(bell, used);
+		run_batch(bell, used, true);
 		grown &= leaks_look();
 		alive();
 	}
@@ -179,7 +180,7 @@ static int serve(void)
 		if (bell.part > 1 || bell.bytes > ring_part_bytes() || bell.bytes % 8)
 			fail("a doorbell names no part of the ring");
 		alive_begin();
-		run_batch(&bell, &used);
+		run_batch(&bell, &used, false);
 		if (!quick)
 			check_leaks(&bell, &used);
 		ring_publish(bell.part, used);

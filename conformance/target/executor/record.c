@@ -55,10 +55,10 @@ static u64 *append(u64 *at, const void *words, u32 n_words)
 HOT bool record_finish(u32 status, u32 signal, u32 step)
 {
 	struct record *r = record;
-	u64 *at = (u64 *)(r->out + r->out_used);
+	u64 *head = (u64 *)(r->out + r->out_used), *at = head;
 	u32 n_outside_words = r->n_outside * 4;
 	u64 words = 4 + (u64)r->n_results + r->peek_words + r->snapshot_words + n_outside_words;
-	bool fits = r->out_size - r->out_used >= words * 8;
+	bool fits = r->out_size - r->out_used >= (words + cover_words_max()) * 8;
 
 	if (!fits || r->unable) {
 		if (r->out_size - r->out_used < 32)
@@ -70,7 +70,6 @@ HOT bool record_finish(u32 status, u32 signal, u32 step)
 		r->out_used += 32;
 		return fits;
 	}
-	at[0] = (u64)MAGIC_OUTCOME << 32 | words;
 	at[1] = r->ident;
 	at[2] = status | (u64)signal << 8 | (u64)step << 16 | (u64)r->n_results << 32 |
 		(u64)r->n_snapshots << 48;
@@ -78,7 +77,9 @@ HOT bool record_finish(u32 status, u32 signal, u32 step)
 	at = append(at + 4, r->results, r->n_results);
 	at = append(at, r->peeks, r->peek_words);
 	at = append(at, r->snapshots, r->snapshot_words);
-	append(at, r->outside, n_outside_words);
+	at = append(at, r->outside, n_outside_words);
+	words = cover_tell(at) - head;
+	head[0] = (u64)MAGIC_OUTCOME << 32 | words;
 	r->out_used += words * 8;
 	return true;
 }

@@ -185,6 +185,7 @@ static s64 touch(const u64 *w)
 static bool run_function(const struct op *op, s64 *result)
 {
 	u64 function = 0;
+	bool ok;
 
 	switch (op->code) {
 	case OP_UFFD:
@@ -209,7 +210,10 @@ static bool run_function(const struct op *op, s64 *result)
 		function = (u64)call_ranges;
 		break;
 	}
-	return trace_function(&victim, function, op->word, result);
+	cover_open(COVER_VICTIM);
+	ok = trace_function(&victim, function, op->word, result);
+	cover_close();
+	return ok;
 }
 
 static bool run_call(const struct op *op, s64 *result)
@@ -220,6 +224,7 @@ static bool run_call(const struct op *op, s64 *result)
 		files_mapped(op->word[5], op->word[4] & 1 /* MAP_SHARED */);
 	zone_open();
 	*result = NOT_PLACED;
+	cover_open(COVER_VICTIM);
 	if (!not_placed && op->code == OP_SYSCALL)
 		ok = trace_syscall(&victim, op->word, result);
 	else if (!not_placed && op->code == OP_SYSCALL32)
@@ -228,6 +233,7 @@ static bool run_call(const struct op *op, s64 *result)
 		ok = run_function(op, result);
 	else if (!not_placed)
 		ok = trace_syscall(&victim, (u64[7]){ NR_MADVISE_RANGES, op->word[0] }, result);
+	cover_close();
 	zone_close();
 	not_placed = false;
 	return ok;
@@ -314,6 +320,7 @@ static bool start_victim(void)
 	if (!pid) {
 		die_with_parent(parent);
 		remote_open_self();
+		cover_enable(COVER_VICTIM);
 		shared_leave();
 		trace_child();
 	}

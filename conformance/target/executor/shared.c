@@ -6,7 +6,7 @@
 
 #include "executor.h"
 
-#define REGIONS_MAX 8
+#define REGIONS_MAX 12
 
 static struct region {
 	void *at;

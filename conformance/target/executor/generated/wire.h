@@ -35,6 +35,9 @@
 #define OBSERVE_ISOLATED	8
 #define OBSERVE_WHOLE	16
 #define OBSERVE_REMOTE	32
+#define OBSERVE_COVER_NEW	64
+#define OBSERVE_COVER_EDGES	128
+#define OBSERVE_COVER_PLACES	256
 
 /* Backing of a file slot */
 #define BACKING_MEMFD	0
@@ -62,6 +65,15 @@
 #define STATUS_HUNG	2
 #define STATUS_NOT_RUN	3
 #define STATUS_CRASHED	4
+
+/* Sections of an outcome */
+#define SECTION_EDGES	1
+#define SECTION_PLACES	2
+
+/* Limits */
+#define COVER_EDGES_MAX	0x4000
+#define COVER_NEW_MAX	1024
+#define COVER_PLACES_MAX	0x2000
 
 /* Outcome: page words and special results */
 #define PAGE_PRESENT	0x100000000UL

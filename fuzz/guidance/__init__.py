@@ -1,0 +1,1 @@
+"""What guides a campaign to where it has not been: signals, seeds, mutations."""
