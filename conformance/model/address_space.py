@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance.model.allocations import Allocations
 from conformance.program.content import FILE_TAG
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.places import ARENA_BASE, PAGE
@@ -111,7 +112,7 @@ class AddressSpace:
 
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
-                 "tables", "memory_error")  # fmt: skip
+                 "tables", "memory_error", "allocations")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -130,6 +131,7 @@ class AddressSpace:
         self.large = pages >= LARGE_PAGES
         self.tables: set[int] = set()  # if large: 2 MiB where a page table is, or may be left
         self.memory_error = False  # the call at hand met poisoned memory: SIGBUS comes with it
+        self.allocations = Allocations()
         self.unsure = ""  # why the state is not known any more, or ""
 
     def find(self, page: int) -> int:

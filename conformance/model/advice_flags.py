@@ -94,7 +94,10 @@ def apply_flags(space: AddressSpace, vma: Vma, start: int, end: int, advice: int
         return 0
     met("madvise-flags")
     met(FLAG_RULES[advice])
-    error = modify(space, vma, start, end, flags)
+    error = 0
+    if advice == MERGEABLE and space.allocations.fail():  # __ksm_enter(), once for each process
+        error = ENOMEM
+    error = error or modify(space, vma, start, end, flags)
     if error == ENOMEM:
         cite("madvise-enomem-as-eagain")
         return EAGAIN

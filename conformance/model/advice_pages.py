@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.abi import vm_flags as f
-from conformance.abi.errnos import EACCES, EBADF, EINVAL, EOPNOTSUPP
+from conformance.abi.errnos import EACCES, EBADF, EINVAL, ENOMEM, EOPNOTSUPP
 from conformance.model.address_space import (
     NO_COPY,
     PTE_GUARD,
@@ -194,16 +194,52 @@ def guard_install(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     if space.facts.guard_flag:
         met("madvise-guard-flag")
         vma.flags |= f.GU
-        if vma.anonymous:
-            prepare_anon_vma(space, vma)
-    else:
+    if not space.facts.guard_flag or vma.anonymous:
+        if not vma.anon_vma and space.allocations.fail():
+            cite("allocation-guard")
+            return ENOMEM
         prepare_anon_vma(space, vma)
+    if space.allocations.due and _tables_fail(space, start, end):
+        cite("allocation-guard")
+        return ENOMEM
     for index in space.arena_span(start, end):
         space.clear_page(index)
         space.pte[index] = PTE_GUARD
     if space.large:
         space.tables.update(range(start // HUGE_PAGES, -(-end // HUGE_PAGES)))
     return 0
+
+
+def _tables_fail(space: AddressSpace, start: int, end: int) -> bool:
+    """Is there no memory for one of the page tables? Then the markers up to it are installed.
+
+    They are put in page by page until a page is in the way; then all are zapped, and it begins
+    anew. Source: madvise_guard_install(), walk_pte_range() with install_pte.
+    """
+    busy = end
+    for page in range(start, end):
+        index = page - space.base
+        if 0 <= index < space.count and space.pte[index] not in (PTE_NONE, PTE_GUARD):
+            busy = page
+            break
+    for table in range(start // HUGE_PAGES, -(-end // HUGE_PAGES)):
+        first = max(start, table * HUGE_PAGES)
+        if _has_table(space, table) or not space.allocations.fail():
+            continue
+        if first > busy:
+            for index in space.arena_span(start, end):
+                if space.pte[index] != PTE_GUARD:
+                    space.clear_page(index)
+        for index in space.arena_span(start, first):
+            space.pte[index] = PTE_GUARD
+        return True
+    return False
+
+
+def _has_table(space: AddressSpace, table: int) -> bool:
+    """Is there a page table for these 2 MiB, for sure?"""
+    span = space.arena_span(table * HUGE_PAGES, (table + 1) * HUGE_PAGES)
+    return any(space.pte[index] not in (PTE_NONE, PTE_MAYBE) for index in span)
 
 
 def guard_remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:

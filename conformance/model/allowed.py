@@ -29,6 +29,7 @@ REASONS: Final[dict[str, str]] = {
     "lazy-free": "after MADV_FREE a page reads as before or as zero until it is written again",
     "droppable": "pages of MAP_DROPPABLE may be thrown away whenever memory is short",
     "special-page": "what a page of [vvar] holds, and whether it is there, is the kernel's",
+    "allocation-spared": "of what a call allocates, it can do without some, or asks again",
     "reclaim-may-drop": "PAGEOUT and memory pressure may unmap a page that can be read back",
 }
 REASON_RULES: Final[dict[str, str]] = {
@@ -39,5 +40,6 @@ REASON_RULES: Final[dict[str, str]] = {
     "lazy-free": "madvise-free-content",
     "droppable": "droppable-may-go",
     "special-page": "special-content",
+    "allocation-spared": "allocation-spared",
     "reclaim-may-drop": "madvise-pageout-kept",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi.advice import BY_VALUE
-from conformance.abi.errnos import EFAULT, EINVAL
+from conformance.abi.errnos import EFAULT, EINVAL, ENOMEM
 from conformance.model.address_space import AddressSpace
 from conformance.model.argument_checks import access_ok, as_int, check_range
 from conformance.model.call_madvise import advise
@@ -18,6 +18,7 @@ from conformance.program.struct_shapes import LP64_SHAPE, Shape, shape_of
 from conformance.spec.cite import cite, met
 
 UIO_MAXIOV: Final = 1024
+UIO_FASTIOV: Final = 8  # elements that need no memory
 MAX_RW_COUNT: Final = 0x7FFF_F000  # bytes; INT_MAX rounded down to a page
 
 
@@ -85,6 +86,9 @@ def _import(process: Process, at: int, count: int, shape: Shape) -> list[tuple[i
     if count > UIO_MAXIOV:
         cite("process-madvise-count")
         return EINVAL
+    if count > UIO_FASTIOV and process.space.allocations.fail():  # iovec_from_user()
+        cite("allocation-array")
+        return ENOMEM
     out: list[tuple[int, int]] = []
     word, size = shape.word, shape.iovec_size
     if count and not access_ok(process.facts, at, count * size):

@@ -9,7 +9,7 @@ from struct import unpack
 from typing import Final
 
 from conformance.abi import control_v1 as v1
-from conformance.abi.errnos import EFAULT, EINVAL, EPERM
+from conformance.abi.errnos import EFAULT, EINVAL, ENOMEM, EPERM
 from conformance.model.address_space import AddressSpace
 from conformance.model.argument_checks import as_int, check_range
 from conformance.model.policy import Policy
@@ -20,6 +20,7 @@ from conformance.spec.cite import cite, met
 
 _UNION: Final = 8  # bytes from the start of the control struct, on both data models
 _SET_DEFAULT: Final = 12
+RANGES_INLINE: Final = 8  # of an array, so many need no memory (MR_RANGES_INLINE)
 
 
 class RangeIn:
@@ -169,6 +170,9 @@ def _read_ranges(process: Process, request: Request, raw: bytes, policy: Policy)
             cite("multi-count")
             met("multi-empty")
             return 0
+        if count > RANGES_INLINE and process.space.allocations.fail():
+            cite("allocation-array")
+            return ENOMEM
         whole = process.memory.read(at, count * shape.range_size)
         if whole is None:
             cite("validation-order")

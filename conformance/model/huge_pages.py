@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi import vm_flags as f
-from conformance.abi.errnos import EINVAL
+from conformance.abi.errnos import EINVAL, ENOMEM
 from conformance.model.address_space import (
     NO_COPY,
     PTE_GUARD,
@@ -117,6 +117,8 @@ def collapse(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     cite("madvise-collapse-content")
     failed = False
     for page in range(low, high, HUGE_PAGES):
+        if space.allocations.fail():  # SCAN_ALLOC_HUGE_PAGE_FAIL; what was collapsed stays so
+            return ENOMEM
         if not _collapse_one(space, page):
             failed = True
             if not space.facts.collapse_passes_holes:

@@ -42,6 +42,8 @@ def missing_feature(program: Program, facts: KernelFacts) -> str:
             return "a memory cgroup to reclaim from (uml and qemu-debug have one)"
     if program.rights is _OTHER_USER and not facts.change_user:
         return "the right to become another user (root)"
+    if plan_of(program).fault >= 0 and not facts.fail_nth:
+        return "a kernel that lets allocations fail (CONFIG_FAULT_INJECTION: uml, qemu-debug)"
     return _ilp32(program, facts) if plan_of(program).ilp32 else ""
 
 

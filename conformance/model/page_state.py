@@ -24,6 +24,7 @@ from conformance.spec.cite import cite, met
 
 SIGBUS: Final = 7
 SIGSEGV: Final = 11
+NO_MEMORY: Final = 256  # stands for a signal: a fault that could not allocate (VM_FAULT_OOM)
 PLAIN_MASK: Final = f.WR | f.HT | f.UM | f.DP
 PLAIN: Final = f.WR  # writable, and a missing page is simply made
 WORDS: Final = (0, 2040, 4088)
@@ -31,7 +32,7 @@ STACK_GUARD_PAGES: Final = 256  # stack_guard_gap
 
 
 def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
-    """An access that the VMA's protection allows: 0, or the signal it ends with.
+    """An access that the VMA's protection allows: 0, or the signal it ends with, or NO_MEMORY.
 
     Source: handle_pte_fault(). Anonymous reads map the zero page and need no anon_vma.
     """
@@ -47,12 +48,18 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         return SIGBUS
     if pte == PTE_PRESENT:
         if write and not vma.flags & f.SH and space.copy_of[index] == NO_COPY:
+            if space.allocations.fail():
+                return NO_MEMORY
             prepare_anon_vma(space, vma)
+            if space.allocations.fail():
+                return NO_MEMORY
             space.copy_of[index] = _shown(space, vma, page)
             space.lazy[index] = bool(vma.flags & f.DP)
         return 0
     if vma.special:  # of perf only the first page may be written: perf_mmap_pfn_mkwrite()
         return SIGBUS if write and vma.file is not None and vma.file_page(page) else 0
+    if space.allocations.fail():  # a page table, or what comes before anything else
+        return NO_MEMORY
     if vma.flags & f.HT:
         return _huge_fault(space, vma, page, write)
     if pte == PTE_MAYBE and space.copy_of[index] != NO_COPY:
@@ -69,8 +76,10 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     if vma.anonymous or file is None:
         if vma.flags & f.UM and pte == PTE_MAYBE:
             space.unsure = "a page of userfaultfd that may be there already"
-        if write:  # before anything can fail: do_anonymous_page()
+        if write:  # before anything else can fail: do_anonymous_page()
             prepare_anon_vma(space, vma)
+            if space.allocations.fail():
+                return NO_MEMORY
         if vma.flags & f.UM:
             cite("touch-uffd")
             return SIGBUS
@@ -85,6 +94,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     private_write = write and not vma.flags & f.SH
     if private_write:  # before the file is asked: do_cow_fault()
         prepare_anon_vma(space, vma)
+        if space.allocations.fail():
+            return NO_MEMORY
     if not private_write:
         _fault_around(space, vma, page, write)
     if file_page >= file.pages:
@@ -95,6 +106,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
     if file.dropped:
         file.dropped.discard(file_page)
     file.cached.add(file_page)
+    if space.allocations.fail():  # the file has the page, the process not yet: finish_fault()
+        return NO_MEMORY
     if private_write:
         space.copy_of[index] = _shown(space, vma, page)
     space.pte[index] = PTE_PRESENT
@@ -325,12 +338,23 @@ def unmap_pages(space: AddressSpace, start: int, end: int) -> None:
         space.clear_page(index)
 
 
-def populate(space: AddressSpace, vma: Vma, start: int, end: int, write: bool) -> tuple[int, int]:
-    """Fault pages in as get_user_pages() does: (pages done, signal that stopped it or 0)."""
+def populate(
+    space: AddressSpace, vma: Vma, start: int, end: int, write: bool, first: bool = True
+) -> tuple[int, int]:
+    """Fault pages in as get_user_pages() does: (pages done, signal that stopped it or 0).
+
+    first: the call begins here. A fault without memory ends it only at its first page: where pages
+    were done, __get_user_pages() gives their number, and madvise_populate() goes on behind them.
+    """
+    held = 0
     for page in range(start, end):
+        if page > start or not first:
+            held, space.allocations.due = held or space.allocations.due, 0
         signal = fault(space, vma, page, write)
         if signal:
+            space.allocations.due = held
             return page - start, signal
         if page - space.base >= space.count and page >= space.base:
-            return end - start, 0
+            break
+    space.allocations.due = space.allocations.due or held
     return end - start, 0

@@ -75,6 +75,25 @@ def predict(
     outside: the VMAs outside the arena (Outcome.outside), for a program with `whole`.
     observe: the wire.Observe flags that the program is run with.
     """
+    prediction = _predict(program, facts, policy, outside, observe, 0)
+    if not prediction.skip and plan_of(program).fault >= 0:
+
+        def again(place: int) -> Prediction:
+            return _predict(program, facts, policy, outside, observe, place)
+
+        prediction.again = again
+    return prediction
+
+
+def _predict(
+    program: Program,
+    facts: KernelFacts,
+    policy: Policy,
+    outside: tuple[int, ...],
+    observe: int,
+    place: int,
+) -> Prediction:
+    """place: which of the model's allocations fails in the step that has fail_nth, 0 for none."""
     prediction = Prediction()
     prediction.skip = missing_feature(program, facts)
     if prediction.skip:
@@ -86,7 +105,7 @@ def predict(
     for slot, spec in enumerate(program.files):
         process.files.append(make_file(slot, spec, process))
     _add_outside(process, outside)
-    run = _Run(process, prediction, policy)
+    run = _Run(process, prediction, policy, place)
     for step in plan.setup:
         run.step(step)
     setup = run.serial
@@ -95,11 +114,14 @@ def predict(
     if plan.remote:
         process.remote = fork(process.space)
         process.remote.peer = process.space
+        process.remote.allocations = process.space.allocations
         if program.whole:  # the sacrificed process and the second one share what is left out
             process.remote.covered = process.space.covered
         process.space.peer = process.remote
     for step in program.steps:
         run.step(step)
+        if plan.fault >= 0 and run.serial - setup == plan.fault + 2:
+            met("allocation-retry")
         if observe & EACH_STEP:
             last = run.serial - setup == len(program.steps)
             run.snapshot(False, bool(observe & READ_ALL) and last)
@@ -130,10 +152,11 @@ def _add_outside(process: Process, outside: tuple[int, ...]) -> None:
 class _Run:
     """One program on its way through the model."""
 
-    __slots__ = ("process", "out", "policy", "serial", "scanned")
+    __slots__ = ("process", "out", "policy", "serial", "scanned", "place")
 
-    def __init__(self, process: Process, out: Prediction, policy: Policy) -> None:
+    def __init__(self, process: Process, out: Prediction, policy: Policy, place: int) -> None:
         self.process = process
+        self.place = place
         self.out = out
         self.policy = policy
         self.serial = 0
@@ -175,7 +198,7 @@ class _Run:
         if type(step) is c.TouchPages:
             return self._touch(step)
         if type(step) is c.Madvise:
-            return madvise(space, step)
+            return self._madvise(step)
         if type(step) is c.MadviseRanges:
             return self._madvise_ranges(step)
         if type(step) is c.ProcessMadvise:
@@ -241,10 +264,43 @@ class _Run:
             placed = memory.place(poke.at, poke.data) and placed
         return placed
 
+    def _begin_fault(self, fail_nth: int) -> None:
+        if fail_nth:
+            self.process.space.allocations.due = self.place
+
+    def _end_fault(self, fail_nth: int) -> None:
+        """Right after the call: what is looked at next must not fail."""
+        if fail_nth:
+            allocations = self.process.space.allocations
+            self.out.fault_reached = bool(self.place) and not allocations.due
+            allocations.due = 0
+
+    def _note_fault(self, fail_nth: int) -> None:
+        """The peek that tells whether so many allocations were made. Where none of the model's
+        places fails, one that it knows nothing of may have, or none."""
+        if not fail_nth:
+            return
+        if not self.out.fault_reached:
+            met("allocation-spared")
+            self.out.free_peeks[len(self.out.peeks)] = "allocation-spared"
+        self._note_peek(bytes(8), "fault")
+
+    def _madvise(self, step: c.Madvise) -> int:
+        self._begin_fault(step.fail_nth)
+        result = madvise(self.process.space, step)
+        self._end_fault(step.fail_nth)
+        self._note_fault(step.fail_nth)
+        return result
+
     def _process_madvise(self, step: c.ProcessMadvise) -> int:
-        result = process_madvise(self.process, step) if self._place(pokes_of(step)) else NOT_PLACED
+        result = NOT_PLACED
+        if self._place(pokes_of(step)):
+            self._begin_fault(step.fail_nth)
+            result = process_madvise(self.process, step)
+            self._end_fault(step.fail_nth)
         self._note_peek(bytes(8), "zone")  # the call writes nothing
         self.process.memory.forget_zone()
+        self._note_fault(step.fail_nth)
         return result
 
     def _madvise_ranges(self, step: c.MadviseRanges) -> int:
@@ -255,7 +311,9 @@ class _Run:
         if self._place(pokes):
             memory.begin_call()
             shape = shape_of(step.ilp32)
+            self._begin_fault(step.fail_nth)
             result = madvise_ranges(self.process, step.ctl_at, self.policy, shape)
+            self._end_fault(step.fail_nth)
         names = ("per_range", "stats", "array", "ctl")
         peeked: list[tuple[int, int]] = []
         for poke in pokes:
@@ -270,4 +328,5 @@ class _Run:
         met("abi-writes-confined")
         self._note_peek(memory.first_change(peeked).to_bytes(8, "little"), "zone")
         memory.forget_zone()
+        self._note_fault(step.fail_nth)
         return result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from conformance.model.allowed import Alternative, Unspecified
 
 
@@ -35,13 +37,15 @@ class Prediction:
     peeks: as Outcome.peeks; peek_steps: the step each belongs to; peek_names: "ctl", "array",
     "stats", "per_range", "zone" or "heirs" for each; free_peeks: those that lie in memory which the
     kernel may have thrown away, with the reason (an id in allowed.REASONS): not compared.
+    again: predicts the program once more, with the n-th of the places failing where the model has the
+    step with fail_nth allocate; None where no step has it. fault_reached: there is such a place.
     skip: a reason not to judge the program at all (it needs what the target lacks), else "".
     """
 
     __slots__ = (
         "results", "requirements", "alternatives", "unspecified", "judged_until",
         "peeks", "peek_steps", "peek_names", "free_peeks", "snapshots", "skip", "dies_at",
-        "dies_of",
+        "dies_of", "again", "fault_reached",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,3 +62,5 @@ class Prediction:
         self.skip = ""
         self.dies_at = -1  # the step at which the process must die, or -1
         self.dies_of = 0  # of which signal
+        self.again: Callable[[int], Prediction] | None = None
+        self.fault_reached = False

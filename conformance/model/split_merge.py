@@ -81,7 +81,7 @@ def split(space: AddressSpace, vma: Vma, page: int) -> int:
     if vma.flags & f.HT and page % HUGE_PAGES:
         cite("vma-split-hugetlb")
         return EINVAL
-    if len(space.vmas) >= space.facts.max_map_count:
+    if len(space.vmas) >= space.facts.max_map_count or space.allocations.fail():
         return ENOMEM
     met("vma-split")
     upper = vma.copy(page, vma.end)
@@ -97,9 +97,13 @@ def modify(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> i
     """
     if flags & f.SPECIAL:
         met("vma-merge-special")
-    elif _merge_existing(space, vma, start, end, flags):
-        met("vma-merge")
-        return 0
+    else:
+        merged = _merge_existing(space, vma, start, end, flags)
+        if merged < 0:
+            return -merged
+        if merged:
+            met("vma-merge")
+            return 0
     target = vma
     if vma.start < start:
         error = split(space, vma, start)
@@ -114,11 +118,13 @@ def modify(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> i
     return 0
 
 
-def _merge_existing(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> bool:
+def _merge_existing(space: AddressSpace, vma: Vma, start: int, end: int, flags: int) -> int:
+    """1 if it merged, 0 if it cannot, or -errno: where it could but for memory, nothing is split
+    in its place (VMA_MERGE_ERROR_NOMEM)."""
     left_side = start == vma.start
     right_side = end == vma.end
     if not left_side and not right_side:
-        return False
+        return 0
     index = space.vmas.index(vma)
     prev = space.vmas[index - 1] if left_side and index > 0 else None
     next_ = space.vmas[index + 1] if right_side and index + 1 < len(space.vmas) else None
@@ -131,7 +137,9 @@ def _merge_existing(space: AddressSpace, vma: Vma, start: int, end: int, flags: 
         ):
             next_ = None
     if prev is None and next_ is None:
-        return False
+        return 0
+    if space.allocations.fail():
+        return -ENOMEM
     if prev is not None:
         if (prev.flags ^ flags) & STICKY:
             met("vma-merge-sticky")
@@ -147,7 +155,7 @@ def _merge_existing(space: AddressSpace, vma: Vma, start: int, end: int, flags: 
             space.remove(vma)
         else:
             vma.end = start
-    return True
+    return 1
 
 
 def _extend_left(

@@ -11,7 +11,7 @@ from conformance.model import advice_pages as p
 from conformance.model.address_space import PTE_POISON, AddressSpace, Vma
 from conformance.model.advice_flags import apply_flags
 from conformance.model.huge_pages import collapse
-from conformance.model.page_state import populate
+from conformance.model.page_state import NO_MEMORY, populate
 from conformance.spec.cite import cite, met
 
 POPULATE_READ: Final = 22
@@ -67,8 +67,11 @@ def _seal_refuses(space: AddressSpace, vma: Vma) -> bool:
     return True
 
 
-def populate_part(space: AddressSpace, vma: Vma, start: int, end: int, write: bool) -> int:
-    """POPULATE in one VMA: check_vma_flags() before any page, then page by page."""
+def populate_part(
+    space: AddressSpace, vma: Vma, start: int, end: int, write: bool, first: bool = True
+) -> int:
+    """POPULATE in one VMA: check_vma_flags() before any page, then page by page. first: the call of
+    madvise_populate() begins here."""
     needed = f.WR if write else f.RD
     if vma.flags & (f.IO | f.PF) or vma.secret or not vma.flags & needed:
         cite("madvise-populate-access")
@@ -81,7 +84,10 @@ def populate_part(space: AddressSpace, vma: Vma, start: int, end: int, write: bo
     met("madvise-populate-present")
     if write and not vma.flags & f.SH:
         met("madvise-populate-copies")
-    done, signal = populate(space, vma, start, end, write)
+    done, signal = populate(space, vma, start, end, write, first)
+    if signal == NO_MEMORY:
+        cite("allocation-populate")
+        return ENOMEM
     if signal and done:
         met("error-partial-stays")
     index = start + done - space.base
@@ -134,7 +140,7 @@ def _populate_range(space: AddressSpace, start: int, end: int, write: bool) -> i
             page = space.vmas[index].start if index < len(space.vmas) else end
             continue
         part_end = min(vma.end, end)
-        error = populate_part(space, vma, page, part_end, write)
+        error = populate_part(space, vma, page, part_end, write, page == start)
         if error:
             return error
         page = part_end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from conformance.model.prediction import Prediction
@@ -42,7 +43,45 @@ def judge(program: Program, outcome: Outcome, prediction: Prediction) -> Verdict
         if known == len(prediction.results) and not prediction.unspecified:
             return CONFORMANT
         return conformant(open_steps(prediction, known))
-    return _judge_slowly(program, outcome, prediction)
+    verdict = _judge_slowly(program, outcome, prediction)
+    if prediction.again is None or outcome.log or not verdict.differences:
+        return verdict
+    if fault_happened(outcome, prediction):
+        return _judge_faults(program, outcome, prediction.again, verdict)
+    return verdict
+
+
+def fault_happened(outcome: Outcome, prediction: Prediction) -> bool:
+    """Did the allocation fail that was to? If the process died in that call, it may have."""
+    at = prediction.peek_names.index("fault") if "fault" in prediction.peek_names else -1
+    return at >= len(outcome.peeks) or not any(outcome.peeks[at])
+
+
+def _judge_faults(
+    program: Program, outcome: Outcome, again: Callable[[int], Prediction], verdict: Verdict
+) -> Verdict:
+    """One of the predictions must fit, each with another of the model's allocations failing. If
+    none does: the verdict by the one that holds longest, and has the result right."""
+    place = 1
+    prediction = again(place)
+    while prediction.fault_reached:
+        other = judge(program, outcome, prediction)
+        if not other.differences:
+            return other
+        if _holds_longer(other, verdict):
+            verdict = other
+        place += 1
+        prediction = again(place)
+    return verdict
+
+
+def _holds_longer(one: Verdict, other: Verdict) -> bool:
+    def weight(verdict: Verdict) -> tuple[int, bool, int]:
+        first = verdict.differences[0]
+        result = first.field.startswith("result.")
+        return first.step, not result, -len(verdict.differences)
+
+    return weight(one) > weight(other)
 
 
 def _same_snapshots(prediction: Prediction, outcome: Outcome) -> bool:

@@ -23,6 +23,14 @@ from conformance.program.places import (
 
 # ilp32, of each of the three calls: it is made as a 32-bit process makes it, by the i386 number
 # through `int $0x80`. The kernel sees the low half of each register, and structs as ILP32 has them.
+#
+# fail_nth, of each of the three calls: the n-th allocation that the kernel makes in it fails, where
+# the kernel can do that (CONFIG_FAULT_INJECTION, in guests); 0: none. One call of a program may have
+# it. Behind the other peeks of the step, one of 8 bytes tells how much of the count was left: 0 if
+# there were so many allocations.
+
+
+FAIL_NTH_MAX: Final = 1 << 20  # more allocations than any call makes: nothing fails, all count
 
 
 class Madvise(
@@ -34,6 +42,7 @@ class Madvise(
     length: int
     advice: int
     ilp32: bool = False
+    fail_nth: int = 0
 
 
 class IoRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +68,7 @@ class ProcessMadvise(
     count: int | None = None
     vec_at: int = ZONE_BASE + ARRAY_OFFSET
     ilp32: bool = False
+    fail_nth: int = 0
 
 
 class MadviseRanges(
@@ -78,6 +88,7 @@ class MadviseRanges(
     per_range_at: int = 0
     stats_fill: int = 0
     ilp32: bool = False
+    fail_nth: int = 0
 
 
 class Mmap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mmap"):

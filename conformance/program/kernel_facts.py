@@ -81,6 +81,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ksm_running: bool = False
     fault_around_pages: int = 16
     memcg_reclaim: bool = False  # memory.reclaim of the cgroup that programs run in
+    fail_nth: bool = False  # the n-th allocation of a call can be made to fail
     max_map_count: int = 65530
     task_size: int = TASK_SIZE  # first address that is no user's: 5-level page tables raise it
     overcommit: int = 0  # /proc/sys/vm/overcommit_memory

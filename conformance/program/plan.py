@@ -46,9 +46,9 @@ _HUGETLB: Final = Kind.HUGETLB
 
 class Plan:
     """setup: the layout as steps, see Program.setup(). ilp32: does any step call as an ILP32
-    process does? The others: see the methods of Program."""
+    process does? fault: the step in which an allocation fails, -1 for none. The others: see the methods of Program."""
 
-    __slots__ = ("program", "setup", "arena_pages", "remote", "isolated", "ilp32")
+    __slots__ = ("program", "setup", "arena_pages", "remote", "isolated", "ilp32", "fault")
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -57,6 +57,7 @@ class Plan:
         self.remote = _remote(program)
         self.isolated = _isolated(program)
         self.ilp32 = _ilp32(program)
+        self.fault = _fault(program)
 
 
 class _Memory:
@@ -178,6 +179,21 @@ def calls_as_ilp32(step: Step) -> bool:
     if type(step) is Madvise or type(step) is ProcessMadvise or type(step) is MadviseRanges:
         return step.ilp32
     return False
+
+
+def fail_nth(step: Step) -> int:
+    """Which allocation of a call fails, 0 for none."""
+    if type(step) is ProcessMadvise or type(step) is Madvise or type(step) is MadviseRanges:
+        return step.fail_nth
+    return 0
+
+
+def _fault(program: Program) -> int:
+    steps = program.steps
+    for i in range(len(steps)):
+        if fail_nth(steps[i]):
+            return i
+    return -1
 
 
 def _isolated(program: Program) -> bool:

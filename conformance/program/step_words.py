@@ -23,11 +23,11 @@ def step_words(step: c.AnyStep) -> str:
     """The step as a call, addresses by place."""
     if isinstance(step, c.Madvise):
         words = f"madvise({_range(step.start, step.length)}, {advice_word(step.advice)})"
-        return _caller(step) + words
+        return _caller(step) + words + _failing(step)
     if isinstance(step, c.ProcessMadvise):
-        return _caller(step) + _process_madvise(step)
+        return _caller(step) + _process_madvise(step) + _failing(step)
     if isinstance(step, c.MadviseRanges):
-        return f"{_caller(step)}madvise_ranges({_control(step)})"
+        return f"{_caller(step)}madvise_ranges({_control(step)}){_failing(step)}"
     if isinstance(step, c.Mmap):
         m = step.mapping
         return f"mmap({_range(m.at, m.pages, pages=True)}, {mapping_words(m)})"
@@ -49,6 +49,10 @@ def step_words(step: c.AnyStep) -> str:
 
 def _caller(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> str:
     return "ILP32 " if step.ilp32 else ""
+
+
+def _failing(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> str:
+    return f", allocation {step.fail_nth} failing" if step.fail_nth else ""
 
 
 def _setup_words(step: c.AnyStep) -> str:

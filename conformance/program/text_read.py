@@ -153,6 +153,7 @@ def _call(name: str, table: Table) -> c.Step:
             table.length("length"),
             table.advice("advice", LONG_LOW, LONG_HIGH),
             table.boolean("ilp32"),
+            table.integer("fail_nth", 0, c.FAIL_NTH_MAX, 0),
         )
     if name == "process_madvise":
         return _process_madvise(table)
@@ -196,6 +197,7 @@ def _process_madvise(table: Table) -> c.ProcessMadvise:
         count=table.integer("count", 0, SIZE_MAX, None),
         vec_at=table.address("vec_at", USUAL_VECTOR.vec_at),
         ilp32=table.boolean("ilp32"),
+        fail_nth=table.integer("fail_nth", 0, c.FAIL_NTH_MAX, 0),
     )
 
 
@@ -210,6 +212,7 @@ def _madvise_ranges(table: Table) -> c.MadviseRanges:
         per_range_at=table.address("per_range_at", USUAL_RANGES.per_range_at),
         stats_fill=table.integer("stats_fill", 0, 255, 0),
         ilp32=table.boolean("ilp32"),
+        fail_nth=table.integer("fail_nth", 0, c.FAIL_NTH_MAX, 0),
     )
 
 

@@ -133,7 +133,7 @@ def _size(key: str, value: int) -> str:
 def _step(step: c.Step) -> list[str]:
     if isinstance(step, c.Madvise):
         return ['call = "madvise"', _at("start", step.start), _size("length", step.length),
-                f"advice = {_word(advice_word(step.advice))}", *_ilp32(step)]  # fmt: skip
+                f"advice = {_word(advice_word(step.advice))}", *_how(step)]  # fmt: skip
     if isinstance(step, c.ProcessMadvise):
         return ['call = "process_madvise"', *_process_madvise(step)]
     if isinstance(step, c.MadviseRanges):
@@ -176,11 +176,12 @@ def _process_madvise(step: c.ProcessMadvise) -> list[str]:
         out.append(f"count = {_number(step.count)}")
     if step.vec_at != USUAL_VECTOR.vec_at:
         out.append(_at("vec_at", step.vec_at))
-    return out + _ilp32(step)
+    return out + _how(step)
 
 
-def _ilp32(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> list[str]:
-    return ["ilp32 = true"] if step.ilp32 else []
+def _how(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> list[str]:
+    out = ["ilp32 = true"] if step.ilp32 else []
+    return [*out, f"fail_nth = {step.fail_nth}"] if step.fail_nth else out
 
 
 def _array(key: str, elements: list[str]) -> list[str]:
@@ -198,7 +199,7 @@ def _madvise_ranges(step: c.MadviseRanges) -> list[str]:
             out.append(_at(key, value))
     if step.stats_fill:
         out.append(f"stats_fill = {step.stats_fill:#04x}")
-    return out + _ilp32(step)
+    return out + _how(step)
 
 
 def _range(r: cs.Range) -> str:

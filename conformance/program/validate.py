@@ -15,6 +15,7 @@ from conformance.program import call as c
 from conformance.program import control_struct as cs
 from conformance.program.mapping import FILE_KINDS, Backing, FileSlot, Kind, Mapping, Prot, Sharing
 from conformance.program.places import ARENA_PAGES_MAX, FILE_SLOTS, PAGE
+from conformance.program.plan import fail_nth
 from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program, Rights
 from conformance.program.reach import (
     ARENA,
@@ -94,6 +95,11 @@ def _counts(program: Program) -> Iterator[Danger]:
         yield from _bounds(f"number of [[{key}]]", count, low, most)
     if program.whole and program.rights is not Rights.ALL:
         yield Danger("rights", "are those of an ordinary process: not together with whole = true")
+    faults = [step for step in program.steps if fail_nth(step)]
+    if len(faults) > 1:
+        yield Danger("step", "of one program, one call has an allocation that fails (fail_nth)")
+    if faults and program.whole:
+        yield Danger("fail_nth", "is for an ordinary process: not together with whole = true")
     placed = [*program.layout, *(s.mapping for s in program.steps if isinstance(s, c.Mmap))]
     if sum(mapping.kind is Kind.VVAR for mapping in placed) > 1:
         yield Danger("mapping", "more than one is of kind vvar; a process has one")
@@ -160,6 +166,7 @@ def _pages_inside(key: str, page: int, pages: int, room: int) -> Iterator[Danger
 
 def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
     whole = program.whole
+    yield from _bounds("fail_nth", fail_nth(step), 0, c.FAIL_NTH_MAX)
     if isinstance(step, c.Reclaim) and not guest:
         yield Danger("call", "reclaim is for guests only")
     if isinstance(step, c.Madvise):

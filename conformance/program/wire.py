@@ -66,6 +66,8 @@ class Op(IntEnum):
     RIGHTS = 17  # RIGHTS_NUMBER; no result
     MAP_PERF = 18  # address, length, prot; result: the address or -errno
     RECLAIM = 19  # result 0 or -errno
+    FAIL_NTH = 20  # count; no result: in the next call that allocation fails
+    FAULT_LEFT = 21  # a peek of 8 bytes: what was left of the count
 
 
 class Observe(IntFlag):
@@ -137,6 +139,8 @@ _SNAPSHOT: Final[int] = Op.SNAPSHOT | 1 << 8
 _REMOTE: Final[int] = Op.REMOTE | 1 << 8
 _ZONE_CHECK: Final[int] = Op.ZONE_CHECK | 1 << 8
 _PEEK: Final[int] = Op.PEEK | 3 << 8
+_FAIL_NTH: Final[int] = Op.FAIL_NTH | 2 << 8
+_FAULT_LEFT: Final[int] = Op.FAULT_LEFT | 1 << 8
 _POKE: Final[int] = int(Op.POKE)
 
 _NR_MMAP: Final = X86_64["mmap"]
@@ -203,10 +207,12 @@ def _encode_step(step: c.AnyStep, serial: int, words: list[int]) -> int:
     elif type(step) is c.TouchPages:
         words.extend((_TOUCH, step.page | step.pages << 32, int(step.write), serial))
     elif type(step) is c.Madvise:
+        faults = _begin_fault(step.fail_nth, words)
         if step.ilp32:
             _syscall32(words, "madvise", step.start, step.length, step.advice)
         else:
             _syscall(words, _NR_MADVISE, step.start, step.length, step.advice)
+        return 1 + faults + _end_fault(step.fail_nth, words)
     elif type(step) is c.MadviseRanges:
         return _encode_ranges(step, words)
     elif type(step) is c.ProcessMadvise:
@@ -293,7 +299,7 @@ def _encode_pokes(pokes: tuple[Poke, ...], words: list[int]) -> int:
 
 def _encode_ranges(step: c.MadviseRanges, words: list[int]) -> int:
     pokes = pokes_of(step)
-    ops = _encode_pokes(pokes, words)
+    ops = _encode_pokes(pokes, words) + _begin_fault(step.fail_nth, words)
     if step.ilp32:
         _syscall32(words, "madvise_ranges", step.ctl_at)
     else:
@@ -303,11 +309,25 @@ def _encode_ranges(step: c.MadviseRanges, words: list[int]) -> int:
             words.extend((_PEEK, poke.at, len(poke.data)))
             ops += 1
     words.append(_ZONE_CHECK)
-    return ops + 2
+    return ops + 2 + _end_fault(step.fail_nth, words)
+
+
+def _begin_fault(fail_nth: int, words: list[int]) -> int:
+    if not fail_nth:
+        return 0
+    words.extend((_FAIL_NTH, fail_nth))
+    return 1
+
+
+def _end_fault(fail_nth: int, words: list[int]) -> int:
+    if not fail_nth:
+        return 0
+    words.append(_FAULT_LEFT)
+    return 1
 
 
 def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
-    ops = _encode_pokes(pokes_of(step), words)
+    ops = _encode_pokes(pokes_of(step), words) + _begin_fault(step.fail_nth, words)
     count = len(step.vec) if step.count is None else step.count
     if step.ilp32:
         name = "process_madvise"
@@ -316,7 +336,7 @@ def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
         nr = X86_64["process_madvise"]
         _syscall(words, nr, step.pidfd, step.vec_at, count, step.advice, step.flags)
     words.append(_ZONE_CHECK)  # the next call finds the zones poisoned again
-    return ops + 2
+    return ops + 2 + _end_fault(step.fail_nth, words)
 
 
 def decode(data: bytes | memoryview, offset: int = 0) -> tuple[int, Outcome, int]:

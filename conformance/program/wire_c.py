@@ -16,7 +16,7 @@ from conformance.abi import vm_flags
 from conformance.abi.advice import ADVICES
 from conformance.abi.syscalls import I386, X86_64
 from conformance.program import content, outcome, places, wire
-from conformance.program.call import HEIRS
+from conformance.program.call import FAIL_NTH_MAX, HEIRS
 
 HEADER_PATH: Final = Path("conformance/target/executor/generated/wire.h")  # from the root
 GUARD: Final = "MADVET_WIRE_H"
@@ -48,6 +48,7 @@ def header() -> str:
         {f"HEIR_{n.upper().replace(chr(39), '').replace(' ', '_')}": i for i, n in enumerate(HEIRS)}
         | {"HEIRS": len(HEIRS)},
     )
+    parts += _section("The largest count of a FAIL_NTH", {"FAIL_NTH_MAX": FAIL_NTH_MAX})
     parts += _section("Status of an outcome", {f"STATUS_{s.name}": s.value for s in outcome.Status})
     parts += _section("Sections of an outcome", _members("SECTION", wire.Section))
     parts += _section("Limits", {n: v for n, v in _integers(wire) if n.startswith("COVER_")})

@@ -57,6 +57,7 @@ void child_open_proc(void)
 	if (myself.pagemap > 0)
 		sys(SYS_close, myself.pagemap);
 	myself.smaps = 0;
+	fault_forget();
 	myself.pagemap = sys(SYS_open, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (myself.pagemap < 0)
 		child_fail("cannot open /proc/self/pagemap", myself.pagemap);
@@ -79,10 +80,14 @@ static inline __attribute__((always_inline)) void run_call(const struct op *op)
 
 	zone_open();
 	cover_open(COVER_OWN);
+	if (fault_due)
+		fault_arm();
 	if (!not_placed)
 		result = op->code == OP_SYSCALL ? call_syscall(op->word) :
 			 op->code == OP_RANGES	? call_ranges(op->word[0]) :
 						  call_syscall32(op->word);
+	if (fault_due)
+		fault_disarm();
 	cover_close();
 	zone_close();
 	not_placed = false;
@@ -154,6 +159,14 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 		*record_peek(8) = zone_check();
 		record_peek_done(8, 8);
 		break;
+	case OP_FAIL_NTH:
+		if (!fault_prepare(w[0]))
+			record->unable = true;
+		break;
+	case OP_FAULT_LEFT:
+		*record_peek(8) = fault_left();
+		record_peek_done(8, 8);
+		break;
 	}
 }
 
@@ -186,6 +199,7 @@ static HOT u32 run_program(const struct program *program)
 	if (program->observe & OBSERVE_WHOLE)
 		return sandbox_run(program);
 	not_placed = false;
+	fault_due = 0;
 	for (u32 i = 0; i < program->n_ops && !record->unable; i++, at += op.words) {
 		op = op_at(at);
 		record->tick++;

@@ -24,6 +24,8 @@ static const u32 op_words[] = {
 	[OP_RIGHTS] = 2,
 	[OP_MAP_PERF] = 4,
 	[OP_RECLAIM] = 1,
+	[OP_FAIL_NTH] = 2,
+	[OP_FAULT_LEFT] = 1,
 };
 
 static bool inside(u64 start, u64 bytes, u64 low, u64 high)
@@ -38,7 +40,7 @@ static bool is_memory(u64 start, u64 bytes)
 	       inside(start, bytes, ZONE_RO_BASE, ZONE_RO_END);
 }
 
-static const char *check_op(const struct op *op)
+static const char *check_op(const struct op *op, const struct program *program)
 {
 	const u64 *w = op->word;
 
@@ -64,6 +66,12 @@ static const char *check_op(const struct op *op)
 	case OP_RIGHTS:
 		if (w[0] > RIGHTS_OTHER_USER)
 			return "a RIGHTS names none";
+		break;
+	case OP_FAIL_NTH:
+		if (!w[0] || w[0] > FAIL_NTH_MAX)
+			return "a FAIL_NTH has no such count";
+		if (program->observe & OBSERVE_WHOLE)
+			return "a FAIL_NTH is not for a process under ptrace";
 		break;
 	default:
 		break;
@@ -123,13 +131,13 @@ const char *program_decode(const u64 *words, size_t n_words, struct program *pro
 		if (op.code >= ARRAY_SIZE(op_words) || !op.words || op.words > end - at ||
 		    (op.code != OP_POKE && op_words[op.code] != op.words))
 			return "an op has an unknown code or the wrong size";
-		problem = check_op(&op);
+		problem = check_op(&op, program);
 		if (problem)
 			return problem;
 		results += gives_result(op.code);
 		if (op.code == OP_PEEK)
 			peek_words += 1 + WORDS_OF(op.word[1]);
-		else if (op.code == OP_ZONE_CHECK)
+		else if (op.code == OP_ZONE_CHECK || op.code == OP_FAULT_LEFT)
 			peek_words += 2;
 		else if (op.code == OP_FORK_EXEC)
 			peek_words += 1 + HEIRS;

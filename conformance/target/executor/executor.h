@@ -304,6 +304,17 @@ bool leaks_due(u32 programs);
 u64 leaks_look(void);
 void leaks_tell(u64 grown, u32 runs, u32 programs);
 
+/* fault.c: allocations that fail */
+
+extern u32 fault_due;
+
+void fault_forget(void);
+bool fault_prepare(u32 count);
+void fault_arm(void);
+void fault_disarm(void);
+u64 fault_left(void);
+bool fault_works(void);
+
 /* selftest.c */
 
 void selftest(void);

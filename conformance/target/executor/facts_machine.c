@@ -69,6 +69,12 @@ static void reclaim(struct finding *f, const struct ground *ground)
 	found(f, memcg_reclaim());
 }
 
+static void fail_nth(struct finding *f, const struct ground *ground)
+{
+	(void)ground;
+	found(f, fault_works());
+}
+
 static void sysctl(struct finding *f, const char *path, long long assumed)
 {
 	long long number;
@@ -221,6 +227,7 @@ const struct fact facts_of_machine[] = {
 	{ "ksm_running", FACT_BOOL, ksm_running },
 	{ "max_map_count", FACT_NUMBER, max_map_count },
 	{ "memcg_reclaim", FACT_BOOL, reclaim },
+	{ "fail_nth", FACT_BOOL, fail_nth },
 	{ "overcommit", FACT_NUMBER, overcommit },
 	{ "task_size", FACT_NUMBER, task_size },
 	{ "disk_fs", FACT_TEXT, disk_fs },

@@ -27,6 +27,8 @@
 #define OP_RIGHTS	17
 #define OP_MAP_PERF	18
 #define OP_RECLAIM	19
+#define OP_FAIL_NTH	20
+#define OP_FAULT_LEFT	21
 
 /* How a program is run and looked at */
 #define OBSERVE_READ_ALL	1
@@ -58,6 +60,9 @@
 #define HEIR_NEW_PROGRAMS_HEAP	4
 #define HEIR_NEW_PROGRAMS_STACK	5
 #define HEIRS	6
+
+/* The largest count of a FAIL_NTH */
+#define FAIL_NTH_MAX	0x100000
 
 /* Status of an outcome */
 #define STATUS_DONE	0

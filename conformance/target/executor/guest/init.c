@@ -180,6 +180,29 @@ static void make_cgroup(void)
 		say("no memory cgroup to reclaim from");
 }
 
+/*
+ * Let allocations fail that may sleep, too, and single pages: nearly all that a call makes. And
+ * that one fails on purpose is no report of the kernel's. Where it can let none fail, there is
+ * nothing to set.
+ */
+static void set_up_faults(void)
+{
+	static const char *const settings[][2] = {
+		{ "failslab/ignore-gfp-wait", "N" },
+		{ "failslab/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+		{ "fail_page_alloc/min-order", "0" },
+		{ "fail_page_alloc/verbose", "0" },
+	};
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s", settings[i][0]);
+		set(path, settings[i][1]);
+	}
+}
+
 static void open_bell(void)
 {
 	const char *path = option("madvet.bell");
@@ -315,6 +338,7 @@ int main(void)
 	value = option("madvet.flush");
 	if (value && !set("/sys/kernel/debug/x86/tlb_single_page_flush_ceiling", value))
 		say("no limit of single flushes");
+	set_up_faults();
 	/* What khugepaged collapses while a program runs, nobody could predict. */
 	set("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "4294967295");
 	value = option("madvet.swap");
