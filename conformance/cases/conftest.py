@@ -19,6 +19,7 @@ from conformance.abi.codec import unpack_struct
 from conformance.cases.evidence import EVIDENCE, Evidence, Run
 from conformance.model.missing import missing_feature
 from conformance.model.predict import predict
+from conformance.oracle.judge import judge
 from conformance.oracle.rules import advised
 from conformance.program.call import HEIRS, ForkExec, MadviseRanges, ProcessMadvise, Step
 from conformance.program.control_memory import pokes_of
@@ -32,6 +33,7 @@ from conformance.program.outcome import (
     Status,
 )
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
+from conformance.program.plan import fail_nth
 from conformance.program.program import Program, Rights
 from conformance.program.struct_shapes import Shape, shape_of
 from conformance.program.validate import validate
@@ -117,13 +119,14 @@ class Seen(NamedTuple):
         for index, other in enumerate(self.program.steps):
             if not isinstance(other, MadviseRanges):
                 at += isinstance(other, ProcessMadvise | ForkExec)  # a peek each
+                at += fail_nth(other) > 0
                 continue
             for poke in pokes_of(other):
                 if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
                     if index == step and _PARTS[poke.part] == part:
                         return self.outcome.peeks[at]
                     at += 1
-            at += 1  # what the zone holds beside the structs
+            at += 1 + (fail_nth(other) > 0)  # what the zone holds beside the structs
         raise AssertionError(f"step {step} has no {part}")
 
     def heirs(self) -> dict[str, int]:
@@ -254,6 +257,8 @@ def _checked(target: Target, request: pytest.FixtureRequest) -> Iterator[Kernel]
         prediction = predict(
             seen.program, target.facts, outside=seen.outcome.outside, observe=int(LOOK)
         )
+        if prediction.again is not None:  # which allocation failed, only what was seen can say
+            judge(seen.program, seen.outcome, prediction)
         kernel.evidence.unspecified += len(prediction.unspecified)
     missed = unmet(load(), requirements_of(request.node), cite.HITS)
     assert not missed, f"{missed} not met; met were: {', '.join(sorted(cite.HITS))}"

@@ -90,6 +90,12 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
             space.lazy[index] = bool(vma.flags & f.DP)
         space.pte[index] = PTE_PRESENT
         return 0
+    return _file_fault(space, vma, page, write, file)
+
+
+def _file_fault(space: AddressSpace, vma: Vma, page: int, write: bool, file: File) -> int:
+    """do_fault(): of a page that its file has, or has to make."""
+    index = page - space.base
     file_page = vma.file_page(page)
     private_write = write and not vma.flags & f.SH
     if private_write:  # before the file is asked: do_cow_fault()

@@ -191,7 +191,6 @@ class _Run:
 
     def _result(self, step: c.AnyStep) -> int:
         process = self.process
-        space = process.space
         # isinstance() of a msgspec struct costs four times as much as this; usual steps first.
         if type(step) is c.Mmap:
             return mmap(process, step.mapping)

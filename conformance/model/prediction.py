@@ -37,8 +37,9 @@ class Prediction:
     peeks: as Outcome.peeks; peek_steps: the step each belongs to; peek_names: "ctl", "array",
     "stats", "per_range", "zone" or "heirs" for each; free_peeks: those that lie in memory which the
     kernel may have thrown away, with the reason (an id in allowed.REASONS): not compared.
-    again: predicts the program once more, with the n-th of the places failing where the model has the
-    step with fail_nth allocate; None where no step has it. fault_reached: there is such a place.
+    again: predicts the program once more, with the n-th of the places failing where the model has
+    the step with fail_nth allocate; None where no step has it. fault_reached: there is such a
+    place.
     skip: a reason not to judge the program at all (it needs what the target lacks), else "".
     """
 

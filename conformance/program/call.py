@@ -24,10 +24,10 @@ from conformance.program.places import (
 # ilp32, of each of the three calls: it is made as a 32-bit process makes it, by the i386 number
 # through `int $0x80`. The kernel sees the low half of each register, and structs as ILP32 has them.
 #
-# fail_nth, of each of the three calls: the n-th allocation that the kernel makes in it fails, where
-# the kernel can do that (CONFIG_FAULT_INJECTION, in guests); 0: none. One call of a program may have
-# it. Behind the other peeks of the step, one of 8 bytes tells how much of the count was left: 0 if
-# there were so many allocations.
+# fail_nth, of each of the three calls: the n-th allocation that the kernel makes in it fails,
+# where the kernel can do that (CONFIG_FAULT_INJECTION, in guests); 0: none. One call of a program
+# may have it. Behind the other peeks of the step, one of 8 bytes tells how much of the count was
+# left: 0 if there were so many allocations.
 
 
 FAIL_NTH_MAX: Final = 1 << 20  # more allocations than any call makes: nothing fails, all count

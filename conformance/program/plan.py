@@ -46,7 +46,8 @@ _HUGETLB: Final = Kind.HUGETLB
 
 class Plan:
     """setup: the layout as steps, see Program.setup(). ilp32: does any step call as an ILP32
-    process does? fault: the step in which an allocation fails, -1 for none. The others: see the methods of Program."""
+    process does? fault: the step in which an allocation fails, -1 for none. The others: see the
+    methods of Program."""
 
     __slots__ = ("program", "setup", "arena_pages", "remote", "isolated", "ilp32", "fault")
 
@@ -181,7 +182,7 @@ def calls_as_ilp32(step: Step) -> bool:
     return False
 
 
-def fail_nth(step: Step) -> int:
+def fail_nth(step: AnyStep) -> int:
     """Which allocation of a call fails, 0 for none."""
     if type(step) is ProcessMadvise or type(step) is Madvise or type(step) is MadviseRanges:
         return step.fail_nth

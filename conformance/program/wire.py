@@ -25,6 +25,15 @@ from conformance.abi.syscalls import I386, X86_64
 from conformance.program import call as c
 from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.mapping import FILE_KINDS, PROT_BITS, Backing, Kind, Mapping, Sharing
+from conformance.program.mmap_flags import (
+    F_ADD_SEALS,
+    F_SEAL_FUTURE_WRITE,
+    MLOCK_ONFAULT,
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+    mmap_flags,
+)
 from conformance.program.outcome import Coverage, Outcome, Snapshot, Status
 from conformance.program.places import (
     ARENA_BASE,
@@ -101,28 +110,9 @@ COVERAGE: Final = Observe.COVER_NEW | Observe.COVER_EDGES | Observe.COVER_PLACES
 
 RIGHTS_NUMBER: Final = {right: number for number, right in enumerate(Rights)}
 BACKING_NUMBER: Final = {Backing.MEMFD: 0, Backing.TMPFS: 1, Backing.DISK: 2}
-MAP_SHARED, MAP_PRIVATE, MAP_DROPPABLE = 0x1, 0x2, 0x8
-MAP_FIXED, MAP_ANONYMOUS, MAP_GROWSDOWN = 0x10, 0x20, 0x100
-MAP_NORESERVE, MAP_HUGETLB = 0x4000, 0x40000
-MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
-MLOCK_ONFAULT: Final = 1
-F_ADD_SEALS, F_SEAL_FUTURE_WRITE = 1033, 0x10
-
-_KIND_FLAGS: Final = {
-    Kind.ANON: MAP_ANONYMOUS,
-    Kind.NORESERVE: MAP_ANONYMOUS | MAP_NORESERVE,
-    Kind.GROWSDOWN: MAP_ANONYMOUS | MAP_GROWSDOWN,
-    Kind.DROPPABLE: MAP_ANONYMOUS | MAP_DROPPABLE,
-    Kind.ZERO: 0,
-    Kind.MEMFD: 0,
-    Kind.TMPFS: 0,
-    Kind.DISK: 0,
-    Kind.HUGETLB: MAP_ANONYMOUS | MAP_HUGETLB,
-}
 
 
 # Bound once: looking a member up in its Enum costs as much as encoding a whole step.
-_DROPPABLE: Final = Kind.DROPPABLE
 _SECRETMEM: Final = Kind.SECRETMEM
 _PERF: Final = Kind.PERF
 _VVAR: Final = Kind.VVAR
@@ -149,14 +139,6 @@ _EACH_STEP: Final[int] = int(Observe.EACH_STEP)
 _ISOLATED: Final[int] = int(Observe.ISOLATED)
 _WHOLE: Final[int] = int(Observe.WHOLE)
 _REMOTE_STANDS_BY: Final[int] = int(Observe.REMOTE)
-
-
-def mmap_flags(mapping: Mapping) -> int:
-    """The flags argument that mmap() gets for a mapping."""
-    flags = MAP_FIXED | _KIND_FLAGS[mapping.kind]
-    if mapping.kind is _DROPPABLE:  # neither shared nor private
-        return flags
-    return flags | (MAP_SHARED if mapping.sharing is _SHARED else MAP_PRIVATE)
 
 
 def encode(program: Program, ident: int, observe: Observe = Observe(0)) -> bytes:

@@ -15,6 +15,13 @@ import msgspec
 
 from conformance.program import call as c
 from conformance.program.mapping import PROT_BITS, Kind, Mapping, Prot, Sharing, Touch
+from conformance.program.mmap_flags import (
+    MAP_FIXED,
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+    mmap_flags,
+)
 from conformance.program.places import (
     ARENA_BASE,
     ARENA_PAGES_MAX,
@@ -26,13 +33,6 @@ from conformance.program.places import (
 )
 from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program
 from conformance.program.validate import validate
-from conformance.program.wire import (
-    MAP_FIXED,
-    MREMAP_DONTUNMAP,
-    MREMAP_FIXED,
-    MREMAP_MAYMOVE,
-    mmap_flags,
-)
 from fuzz.findings.syzkaller_values import (
     DATA,
     DATA_PAGES,
@@ -122,6 +122,8 @@ class _Import:
             raise NotSupported(f"line {call.line}: {call.name}: not supported; these are: {known}")
         try:
             step = read(self, call)
+            if call.fail_nth:
+                step = _failing(step, call.fail_nth)
             if step is None:
                 return
             self._add(step)
@@ -276,6 +278,12 @@ _CALLS: Final[dict[str, Callable[[_Import, Call], c.Step | None]]] = {
     "pidfd_open": _Import._pidfd_open,
     "write": _Import._write,
 }
+
+
+def _failing(step: c.Step | None, fail_nth: int) -> c.Step:
+    if not isinstance(step, c.Madvise | c.ProcessMadvise):
+        raise ValueError("allocations fail in madvise and process_madvise only (fail_nth)")
+    return msgspec.structs.replace(step, fail_nth=fail_nth)
 
 
 def _number(value: Value) -> int:

@@ -11,10 +11,16 @@ from typing import NamedTuple
 
 from conformance.program import call as c
 from conformance.program.mapping import Mapping
+from conformance.program.mmap_flags import (
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+    mmap_flags,
+)
 from conformance.program.places import FD_PIDFD_SELF, PAGE, ZONE_BASE, ZONE_END, page_address
+from conformance.program.plan import fail_nth
 from conformance.program.program import Program, Rights
 from conformance.program.step_words import step_words
-from conformance.program.wire import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mmap_flags
 from fuzz.findings.syzkaller_read import DATA_AREA, KINDS, NO_FD, PIDFD_NUMBERS, TOUCHED
 from fuzz.findings.syzkaller_values import (
     DATA,
@@ -83,7 +89,8 @@ def _lines(step: c.AnyStep) -> Iterator[str]:
         words, name = _mremap(step), "mremap"
     else:
         raise ValueError("no such call there")
-    yield f"{name}({', '.join(words)})"
+    fails = f" (fail_nth: {fail_nth(step)})" if fail_nth(step) else ""
+    yield f"{name}({', '.join(words)}){fails}"
 
 
 def _touch(step: c.TouchPages) -> Iterator[str]:

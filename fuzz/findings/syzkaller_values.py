@@ -25,6 +25,7 @@ _TOKEN: Final = re.compile(
 _CALL: Final = re.compile(
     r"(?:(r[0-9]+) = )?([a-z_][A-Za-z0-9_$]*)\((.*?)\)((?: \([a-z_][^()]*\))?)"
 )
+_FAIL_NTH: Final = re.compile(r" \(fail_nth: ([1-9][0-9]*)\)")
 
 
 class SyzkallerError(Exception):
@@ -54,12 +55,14 @@ Value = int | str | Pointer | Variable | tuple["Value", ...]
 
 
 class Call(NamedTuple):
-    """One line. result: the variable that it is assigned to, or "". inside: its brackets."""
+    """One line. result: the variable that it is assigned to, or "". inside: its brackets.
+    fail_nth: which allocation in it fails, 0 for none."""
 
     line: int
     result: str
     name: str
     inside: str
+    fail_nth: int = 0
 
     def arguments(self, count: int) -> tuple[Value, ...]:
         """Its arguments, so many. Raises SyzkallerError."""
@@ -78,9 +81,12 @@ def parse_call(text: str, line: int) -> Call:
     if match is None:
         raise SyzkallerError(f"line {line}: {_short(text)} is no call: r0 = name(arguments)")
     result, name, inside, properties = match.groups()
-    if properties:
-        raise NotSupported(f"line {line}: {name}{properties}: properties of calls are not kept")
-    return Call(line, result or "", name, inside)
+    fails = _FAIL_NTH.fullmatch(properties)
+    if properties and fails is None:
+        raise NotSupported(
+            f"line {line}: {name}{properties}: only the property (fail_nth: N) is kept"
+        )
+    return Call(line, result or "", name, inside, int(fails[1]) if fails else 0)
 
 
 class _Reader:

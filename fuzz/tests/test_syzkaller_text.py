@@ -13,6 +13,7 @@ from conformance.oracle.verdict import VerdictKind
 from conformance.program import call as c
 from conformance.program.mapping import Kind, Lock, Mapping, Touch
 from conformance.program.places import ARENA_BASE, FD_PIDFD_REMOTE, PAGE, page_address
+from conformance.program.plan import fail_nth
 from conformance.program.program import Program
 from conformance.program.validate import validate
 from conformance.target.registry import open_target
@@ -105,7 +106,9 @@ def test_what_is_no_text_of_syzkallers_says_where(text: str, said: str) -> None:
     [
         ("syz_open_dev$x(&(0x7f0000000000)='~\\x00', 1?)", "line 2: syz_open_dev.x: not supported"),
         ("socket(0x1, 0x2, 0x3)", "line 2: socket: not supported; these are: mmap, "),
-        (f"madvise({VMA}, 0x4) (fail_nth: 3)", "line 2: madvise .fail_nth: 3.: .* not kept"),
+        (f"madvise({VMA}, 0x4) (async)", "line 2: madvise .async.: only the property .fail_nth"),
+        (f"madvise({VMA}, 0x4) (fail_nth: 0)", "line 2: madvise .fail_nth: 0.: only the"),
+        (f"munmap({VMA}) (fail_nth: 1)", "line 2: munmap: allocations fail in madvise and"),
         ("madvise(&(0x7f0000500000/0x1000)=nil, 0x1000, 0x4)", "line 2: madvise: .*middle"),
         ("madvise(&(0x7f0000000000/0x1000000)=nil, 0x1000000, 0x4)", "goes over page 1024"),
         ("madvise(r5, 0x1000, 0x4)", "line 2: madvise: a place in memory must stand there"),
@@ -133,6 +136,20 @@ def test_more_steps_than_a_program_has_are_not_taken() -> None:
     text = f"madvise({VMA}, 0x4)\n" * 9
     with pytest.raises(NotSupported, match="line 9: madvise: a program has at most 8 steps"):
         read_programs(text)
+
+
+def test_an_allocation_that_fails_is_kept_both_ways() -> None:
+    text = (
+        f"madvise({VMA}, 0xe) (fail_nth: 3)\n\n"
+        f"madvise({VMA}, 0x4)\nr0 = getpid()\nr1 = pidfd_open(r0, 0x0)\n"
+        "process_madvise(r1, &AUTO=[{&(0x7f0000000000), 0x1000}], 0x1, 0x14, 0x0) (fail_nth: 1)\n"
+    )
+    first, second = (one.program for one in read_programs(text))
+    assert [fail_nth(step) for step in (*first.steps, *second.steps)] == [3, 0, 1]
+    assert syzkaller_text(first).text == f"madvise({VMA}, 0xe) (fail_nth: 3)\n"
+    assert syzkaller_text(second).text.endswith("0x0) (fail_nth: 1)\n")
+    with pytest.raises(SyzkallerError, match="one call has an allocation that fails"):
+        read_programs(f"madvise({VMA}, 0x4) (fail_nth: 1)\n" * 2)
 
 
 def test_what_is_read_may_be_run() -> None:

@@ -72,6 +72,13 @@ int child_smaps(void)
 	return myself.smaps;
 }
 
+/* A peek that is a word. */
+static inline void record_word(u64 word)
+{
+	*record_peek(8) = word;
+	record_peek_done(8, 8);
+}
+
 /* A call whose structs are in place is made, else it is not. */
 static inline __attribute__((always_inline)) void run_call(const struct op *op)
 {
@@ -118,8 +125,7 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 		record_result(remote_fork_snapshot(program));
 		break;
 	case OP_RIGHTS:
-		if (!rights_limit(w[0]))
-			record->unable = true;
+		record->unable = !rights_limit(w[0]);
 		break;
 	case OP_FORK_EXEC:
 		heirs_forget();
@@ -127,8 +133,7 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 		heirs_report();
 		break;
 	case OP_FILE:
-		if (!files_use(w[0], w[1], w[2]))
-			record->unable = true;
+		record->unable = !files_use(w[0], w[1], w[2]);
 		break;
 	case OP_SNAPSHOT:
 		snapshot_take(&myself, program, record_step(), false, last);
@@ -152,20 +157,16 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 		record_result(call_reclaim());
 		break;
 	case OP_REMOTE:
-		if (!remote_start(program))
-			record->unable = true;
+		record->unable = !remote_start(program);
 		break;
 	case OP_ZONE_CHECK:
-		*record_peek(8) = zone_check();
-		record_peek_done(8, 8);
+		record_word(zone_check());
 		break;
 	case OP_FAIL_NTH:
-		if (!fault_prepare(w[0]))
-			record->unable = true;
+		record->unable = !fault_prepare(w[0]);
 		break;
 	case OP_FAULT_LEFT:
-		*record_peek(8) = fault_left();
-		record_peek_done(8, 8);
+		record_word(fault_left());
 		break;
 	}
 }
