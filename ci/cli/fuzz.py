@@ -7,6 +7,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from ci.cli.arguments import (
     surface_names,
     target_option,
 )
+from ci.cli.exit_codes import InputError
 from ci.cli.opening import CANARY_ONE_IN
 from ci.cli.output import FindingFolder, OutputError, prepare_json, write_json
 from ci.cli.summary import exit_code, print_summary, summary_json
@@ -31,6 +33,7 @@ from ci.compiled.worker import MODULE as WORKER_MODULE
 from conformance.abi.advice import ADVICES
 from conformance.oracle.verdict import BAD_KINDS
 from fuzz.engine.budget import SEED_MAX, CampaignOptions
+from fuzz.engine.engines import ENGINES, NEEDS
 from fuzz.engine.loop import Campaign
 from fuzz.engine.progress import choose_progress
 
@@ -85,6 +88,22 @@ def _fail_on_names() -> tuple[str, ...]:
     show_default=True,
     help="Classes that make the exit code 1; also: not-reproduced, nothing.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(list(ENGINES)),
+    default="random",
+    show_default=True,
+    help="Where programs come from (docs/guided.md).",
+)
+@click.option(
+    "--database",
+    help="Examples of the engine hypothesis: a folder, or redis://HOST:PORT/N to share them.",
+)
+@click.option(
+    "--corpus",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Of the engine atheris: what reached something new, kept in this folder.",
+)
 @click.option("--no-shrink", is_flag=True, help="Keep programs as they were found.")
 @click.option("--quiet", is_flag=True, help="No progress; the summary comes all the same.")
 @canary_option()
@@ -100,6 +119,9 @@ def command(
     out: Path | None,
     json_path: Path | None,
     fail_on: tuple[str, ...],
+    engine: str,
+    database: str | None,
+    corpus: Path | None,
     no_shrink: bool,
     quiet: bool,
     canary: bool,
@@ -122,14 +144,29 @@ def command(
         wrapper=CANARY_WRAPPER if canary else "",
         canary=CANARY_ONE_IN if canary else 0,
         shrink=not no_shrink,
+        engine=engine,
+        database=database or "",
+        corpus=str(corpus.absolute()) if corpus else "",
     )
     try:
+        _prepare_engine(options)
         prepare_json(json_path)
         folder = FindingFolder(out)
         return _run(options, folder, json_path, fail_on, quiet)
     except OutputError as error:
         click.echo(f"madvet fuzz: {error}", err=True)
         return exit_codes.HARNESS_FAILED
+
+
+def _prepare_engine(options: CampaignOptions) -> None:
+    """Raises OutputError when the engine, or what it was given, cannot be had; InputError."""
+    for given, engine in ((options.database, "hypothesis"), (options.corpus, "atheris")):
+        if given and options.engine != engine:
+            raise InputError(f"--{'database' if engine == 'hypothesis' else 'corpus'} is for "
+                             f"--engine {engine}")  # fmt: skip
+    module, remedy = NEEDS.get(options.engine, ("", ""))
+    if module and find_spec(module) is None:
+        raise OutputError(f"--engine {options.engine}: {module} is not installed: {remedy}")
 
 
 def _run(
@@ -167,6 +204,11 @@ def again(options: CampaignOptions) -> str:
         words += ["--programs", str(options.programs)]
     if options.seconds is not None:
         words += ["--time", f"{options.seconds:g}"]
+    if options.engine != "random":
+        words += ["--engine", options.engine]
+    for name in ("database", "corpus"):
+        if getattr(options, name):
+            words += [f"--{name}", getattr(options, name)]
     if options.canary:
         words += ["--canary"]
     return shlex.join(words)

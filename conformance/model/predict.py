@@ -101,23 +101,9 @@ def _predict(
     for rule in OF_EVERY_PROGRAM:
         met(rule)
     plan = plan_of(program)
-    process = Process(facts, plan.arena_pages)
-    for slot, spec in enumerate(program.files):
-        process.files.append(make_file(slot, spec, process))
-    _add_outside(process, outside)
-    run = _Run(process, prediction, policy, place)
-    for step in plan.setup:
-        run.step(step)
+    run = begin(program, facts, prediction, plan.arena_pages, plan.remote, policy, outside, place)
+    process = run.process
     setup = run.serial
-    if program.rights is not _ALL_RIGHTS:
-        process.facts = process.space.facts = facts_under(program.rights, facts)
-    if plan.remote:
-        process.remote = fork(process.space)
-        process.remote.peer = process.space
-        process.remote.allocations = process.space.allocations
-        if program.whole:  # the sacrificed process and the second one share what is left out
-            process.remote.covered = process.space.covered
-        process.space.peer = process.remote
     for step in program.steps:
         run.step(step)
         if plan.fault >= 0 and run.serial - setup == plan.fault + 2:
@@ -137,6 +123,37 @@ def _predict(
     return prediction
 
 
+def begin(
+    program: Program,
+    facts: KernelFacts,
+    prediction: Prediction,
+    pages: int,
+    remote: bool,
+    policy: Policy = DEFAULT_POLICY,
+    outside: tuple[int, ...] = (),
+    place: int = 0,
+) -> Run:
+    """The model where the layout of a program is made, and none of its steps taken. pages: of the
+    arena, that steps will use. remote: a second process stands by. place: see _predict()."""
+    process = Process(facts, pages)
+    for slot, spec in enumerate(program.files):
+        process.files.append(make_file(slot, spec, process))
+    _add_outside(process, outside)
+    run = Run(process, prediction, policy, place)
+    for step in plan_of(program).setup:
+        run.step(step)
+    if program.rights is not _ALL_RIGHTS:
+        process.facts = process.space.facts = facts_under(program.rights, facts)
+    if remote:
+        process.remote = fork(process.space)
+        process.remote.peer = process.space
+        process.remote.allocations = process.space.allocations
+        if program.whole:  # the sacrificed process and the second one share what is left out
+            process.remote.covered = process.space.covered
+        process.space.peer = process.remote
+    return run
+
+
 def _add_outside(process: Process, outside: tuple[int, ...]) -> None:
     for i in range(0, len(outside), 4):
         start, end, flags, pgoff = outside[i : i + 4]
@@ -149,7 +166,7 @@ def _add_outside(process: Process, outside: tuple[int, ...]) -> None:
         process.space.insert(vma)
 
 
-class _Run:
+class Run:
     """One program on its way through the model."""
 
     __slots__ = ("process", "out", "policy", "serial", "scanned", "place")

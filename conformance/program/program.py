@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from conformance.program.plan import Plan
 
 MAPPINGS_MAX: Final = 16
-STEPS_MAX: Final = 8
+STEPS_MAX: Final = 8  # that generators draw
+# Programs that grow while the model watches (fuzz.guidance), and their files. Snapshots after each
+# of the steps, and of as many children, must fit the ring: (2 + 2 * 256) * 8 * (1 + 5 * 128) bytes
+# are 2.6 MiB of 4 MiB.
+STEPS_LONG_MAX: Final = 256
+STEP_PAGES_MAX: Final = 256 * 128  # steps times arena pages, of programs that are longer than usual
 
 
 class Rights(str, Enum):

@@ -21,7 +21,7 @@ from conformance.program.mapping import (
     Uffd,
 )
 from conformance.program.places import ARENA_PAGES_MAX, FD_PIDFD_SELF, FILE_SLOTS, PAGE
-from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program, Rights
+from conformance.program.program import MAPPINGS_MAX, STEPS_LONG_MAX, Program, Rights
 from conformance.program.text_places import RUN_HELP, advice_value, run_value, short
 from conformance.program.text_table import Table
 
@@ -56,7 +56,7 @@ def read_program(top: Table) -> Program:
         _layout_mapping(Table(value, f"mapping {i + 1}", ("mapping", i)))
         for i, value in enumerate(top.items("mapping", MAPPINGS_MAX))
     ]
-    steps = [_step(value, i) for i, value in enumerate(top.items("step", STEPS_MAX))]
+    steps = [_step(value, i) for i, value in enumerate(top.items("step", STEPS_LONG_MAX))]
     return Program(tuple(layout), tuple(steps), tuple(files), whole, rights)
 
 

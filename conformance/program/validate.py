@@ -16,7 +16,14 @@ from conformance.program import control_struct as cs
 from conformance.program.mapping import FILE_KINDS, Backing, FileSlot, Kind, Mapping, Prot, Sharing
 from conformance.program.places import ARENA_PAGES_MAX, FILE_SLOTS, PAGE
 from conformance.program.plan import fail_nth
-from conformance.program.program import MAPPINGS_MAX, STEPS_MAX, Program, Rights
+from conformance.program.program import (
+    MAPPINGS_MAX,
+    STEP_PAGES_MAX,
+    STEPS_LONG_MAX,
+    STEPS_MAX,
+    Program,
+    Rights,
+)
 from conformance.program.reach import (
     ARENA,
     POISON_ADVICES,
@@ -89,10 +96,14 @@ def validate(program: Program, guest: bool = False) -> list[Problem]:
 def _counts(program: Program) -> Iterator[Danger]:
     for key, count, low, most in (
         ("mapping", len(program.layout), 1, MAPPINGS_MAX),
-        ("step", len(program.steps), 1, STEPS_MAX),
+        ("step", len(program.steps), 1, STEPS_LONG_MAX),
         ("file", len(program.files), 0, FILE_SLOTS),
     ):
         yield from _bounds(f"number of [[{key}]]", count, low, most)
+    steps = len(program.steps)
+    if steps > STEPS_MAX and steps * program.arena_pages() > STEP_PAGES_MAX:
+        most = STEP_PAGES_MAX // steps
+        yield Danger("step", f"{steps} of them leave room for {most} arena pages")
     if program.whole and program.rights is not Rights.ALL:
         yield Danger("rights", "are those of an ordinary process: not together with whole = true")
     faults = [step for step in program.steps if fail_nth(step)]

@@ -22,6 +22,9 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     use in its place. canary: for that wrapper, to lie about one call in this many; 0: never.
     shrink: reduce findings.
     append: for the end of a guest kernel's command line.
+    engine: where programs come from, see fuzz.engine.engines. database: of the engine hypothesis,
+    a folder or the address of a Redis, "" for none. corpus: folder of the engine atheris, "" for
+    one that is thrown away.
     """
 
     targets: tuple[str, ...]
@@ -35,6 +38,9 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     canary: int = 0
     shrink: bool = True
     append: str = ""
+    engine: str = "random"
+    database: str = ""
+    corpus: str = ""
 
 
 class Clock:

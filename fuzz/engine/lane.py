@@ -50,8 +50,8 @@ class Lane:
         self.examiner.start(programs, observe)
         self._firsts.append((first, observe))
 
-    def finish(self) -> None:
-        """Wait for the oldest batch and count it."""
+    def finish(self) -> list[Examined]:
+        """Wait for the oldest batch and count it; what came of each of its programs."""
         examined = self.examiner.finish()
         first, observe = self._firsts.popleft()
         tally = self.tally
@@ -71,6 +71,7 @@ class Lane:
             else:
                 self._not_conformant(Suspect(first + i, one.program, observe, verdict))
         self._conformant += conformant
+        return examined
 
     def take_tally(self) -> Tally:
         """The tally since the last call. Its suspects must be settled."""

@@ -18,9 +18,10 @@ from typing import Final, NamedTuple, Protocol
 
 from conformance.program.kernel_facts import KernelFacts
 from conformance.target.executor_target import choose_tmp_root
+from fuzz.engine import engines
 from fuzz.engine import messages as m
 from fuzz.engine.budget import CampaignOptions, Clock
-from fuzz.engine.schedule import LEASES_PER_WORKER, Account, Schedule
+from fuzz.engine.schedule import LEASE_BATCHES_MAX, LEASES_PER_WORKER, Account, Schedule
 from fuzz.engine.statistics import Tally, total
 from fuzz.engine.worker_process import WorkerProcess
 from fuzz.findings.finding import Finding
@@ -96,7 +97,8 @@ class Campaign:
         self._worker_module = worker_module
         self._sink = sink
         self._show = show
-        self._schedule = Schedule(options.programs, options.workers)
+        batches_max = engines.LEASE_BATCHES_MAX.get(options.engine, LEASE_BATCHES_MAX)
+        self._schedule = Schedule(options.programs, options.workers, batches_max)
         self._clock = Clock(None)
         self.workers: list[WorkerProcess] = []
         self._cpus = sorted(os.sched_getaffinity(0))

@@ -65,7 +65,9 @@ class Account(NamedTuple):
 class Schedule:
     """Hands out leases and accounts for each program of them."""
 
-    def __init__(self, programs: int | None, workers: int) -> None:
+    def __init__(
+        self, programs: int | None, workers: int, batches_max: int = LEASE_BATCHES_MAX
+    ) -> None:
         self._programs = programs
         self._next = 0
         self._redo: deque[Lease] = deque()
@@ -73,7 +75,7 @@ class Schedule:
         self._deaths: dict[int, int] = {}  # by first program
         self._given_up: list[Lease] = []
         self._done = 0
-        self._lease_programs = BATCH * _lease_batches(programs, workers)
+        self._lease_programs = BATCH * min(batches_max, _lease_batches(programs, workers))
 
     def take(self) -> Lease | None:
         """The next lease, None when all are handed out."""

@@ -19,11 +19,12 @@ from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.program import Program
 from conformance.target.target import Target, TargetError
 from fuzz.engine import messages as m
-from fuzz.engine.budget import CampaignOptions
+from fuzz.engine.budget import CampaignOptions, Clock
 from fuzz.engine.lane import Lane, Suspect
 from fuzz.engine.statistics import KNOWN, NOT_REPRODUCED, Tally, count, note
 from fuzz.findings.finding import Evidence, Finding
 from fuzz.triage.examine import examine, outcome_of, still_fails
+from fuzz.triage.reducers import second_opinion
 from fuzz.triage.shrink import ShrinkBudget, shrink
 from fuzz.triage.stability import DEFLAKE_RUNS, Confirmed, confirm
 
@@ -149,7 +150,10 @@ class Suspects:
             return shrink(program, ask, CRASH_SHRINK_BUDGET)
         runs = DEFLAKE_RUNS if seen.flaky else 1
         ask = still_fails(target, identity, seen.observe, runs)
-        return shrink(program, ask, SHRINK_BUDGET)
+        clock = Clock(SHRINK_BUDGET.seconds)
+        small = shrink(program, ask, SHRINK_BUDGET)
+        left = clock.left(SHRINK_BUDGET.seconds)
+        return second_opinion(small, ask, msgspec.structs.replace(SHRINK_BUDGET, seconds=left))
 
 
 def finding(target: Target, program: Program, seen: Confirmed, seed: int, index: int) -> Finding:

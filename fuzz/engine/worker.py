@@ -21,6 +21,7 @@ from conformance.target.registry import is_guest, open_target
 from conformance.target.target import Target, TargetError
 from fuzz.engine import messages as m
 from fuzz.engine.budget import CampaignOptions
+from fuzz.engine.engines import engine_class
 from fuzz.engine.lane import Lane
 from fuzz.engine.schedule import BATCH, Lease, observe_of, target_of
 from fuzz.engine.statistics import Tally
@@ -133,7 +134,7 @@ def serve(end: m.WorkerEnd) -> None:
         end.send(m.Ready(executors, {target.name: target.facts for target in targets}))
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 20)
-        Worker(end, options, lanes, suspects).run()
+        engine_class(options.engine)(end, options, lanes, suspects).run()
     except (TargetError, LedgerError) as error:
         end.send(m.Failed(str(error)))
     finally:
