@@ -28,11 +28,14 @@ from ci.cli.arguments import (
 from ci.cli.exit_codes import InputError
 from ci.cli.opening import CANARY_ONE_IN
 from ci.cli.output import FindingFolder, OutputError, prepare_json, write_json
+from ci.cli.program_files import find_files, read_program_file
 from ci.cli.summary import exit_code, print_summary, summary_json
 from ci.compiled.worker import MODULE as WORKER_MODULE
 from conformance.abi.advice import ADVICES
 from conformance.oracle.verdict import BAD_KINDS
-from fuzz.engine.budget import SEED_MAX, CampaignOptions
+from conformance.program.program import Program
+from conformance.target.registry import is_guest
+from fuzz.engine.budget import GUIDED, RANDOM, SEED_MAX, CampaignOptions
 from fuzz.engine.engines import ENGINES, NEEDS
 from fuzz.engine.loop import Campaign
 from fuzz.engine.progress import choose_progress
@@ -91,9 +94,9 @@ def _fail_on_names() -> tuple[str, ...]:
 @click.option(
     "--engine",
     type=click.Choice(list(ENGINES)),
-    default="random",
+    default=RANDOM,
     show_default=True,
-    help="Where programs come from (docs/guided.md).",
+    help="Where programs come from (docs/guidance.md).",
 )
 @click.option(
     "--database",
@@ -102,7 +105,7 @@ def _fail_on_names() -> tuple[str, ...]:
 @click.option(
     "--corpus",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Of the engine atheris: what reached something new, kept in this folder.",
+    help="Of guided and atheris: what reached something new, kept in this folder and begun with.",
 )
 @click.option("--no-shrink", is_flag=True, help="Keep programs as they were found.")
 @click.option("--quiet", is_flag=True, help="No progress; the summary comes all the same.")
@@ -150,9 +153,10 @@ def command(
     )
     try:
         _prepare_engine(options)
+        given = _given(options)
         prepare_json(json_path)
         folder = FindingFolder(out)
-        return _run(options, folder, json_path, fail_on, quiet)
+        return _run(options, folder, json_path, fail_on, quiet, given)
     except OutputError as error:
         click.echo(f"madvet fuzz: {error}", err=True)
         return exit_codes.HARNESS_FAILED
@@ -160,13 +164,27 @@ def command(
 
 def _prepare_engine(options: CampaignOptions) -> None:
     """Raises OutputError when the engine, or what it was given, cannot be had; InputError."""
-    for given, engine in ((options.database, "hypothesis"), (options.corpus, "atheris")):
-        if given and options.engine != engine:
-            raise InputError(f"--{'database' if engine == 'hypothesis' else 'corpus'} is for "
-                             f"--engine {engine}")  # fmt: skip
+    for name, given, engines in (
+        ("database", options.database, ("hypothesis",)),
+        ("corpus", options.corpus, (GUIDED, "atheris")),
+    ):
+        if given and options.engine not in engines:
+            raise InputError(f"--{name} is for --engine {' or '.join(engines)}")
     module, remedy = NEEDS.get(options.engine, ("", ""))
     if module and find_spec(module) is None:
         raise OutputError(f"--engine {options.engine}: {module} is not installed: {remedy}")
+
+
+def _given(options: CampaignOptions) -> tuple[Program, ...]:
+    """The programs of a guided campaign's corpus; none of one that is still to be made. Raises
+    InputError."""
+    folder = Path(options.corpus)
+    if options.engine != GUIDED or not options.corpus or not folder.is_dir():
+        return ()
+    if not any(folder.iterdir()):
+        return ()
+    guest = all(map(is_guest, options.targets))
+    return tuple(read_program_file(path, guest).program for path in find_files((folder,)))
 
 
 def _run(
@@ -175,12 +193,13 @@ def _run(
     json_path: Path | None,
     fail_on: Sequence[str],
     quiet: bool,
+    given: Sequence[Program] = (),
 ) -> int:
     if not quiet:
         click.echo(f"seed {options.seed}: {again(options)}", err=True)
     folder.begin(msgspec.to_builtins(options))
     with choose_progress(quiet, sys.stderr) as show:
-        result = Campaign(options, folder, show, WORKER_MODULE).run()
+        result = Campaign(options, folder, show, WORKER_MODULE, given).run()
     code = exit_code(result, fail_on)
     print_summary(options, result, folder, code)
     summary = summary_json(options, result, folder, code)

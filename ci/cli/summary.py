@@ -75,6 +75,7 @@ def summary_lines(
         f"  unspecified: {total.unspecified:,} steps ({total.unspecified_share:.2%})"
         + _reasons(total.unspecified_reasons)
     )
+    yield from _reached_lines(result)
     if total.skipped:
         yield f"  skipped: {sum(total.skipped.values()):,} programs" + _reasons(total.skipped)
     for ident, count in sorted(total.known.items()):
@@ -82,6 +83,19 @@ def summary_lines(
     yield from _account_lines(options, result)
     yield from _finding_lines(result, folder)
     yield f"exit {code}: {_code_words(code)}"
+
+
+def _reached_lines(result: CampaignResult) -> Iterator[str]:
+    for target, reached in sorted(result.reached.items()):
+        what = f"{len(reached.marks):,} marks of the model"
+        if reached.kcov:
+            what = f"{len(reached.edges):,} edges of the kernel and {what}"
+        yield f"  reached on {target}: {what}, by {reached.seeds:,} programs that earned them"
+        if reached.kcov is False:
+            yield (
+                f"  {target} has no KCOV, so that only the model guided: a kernel that has it is "
+                "built by `madvet kernels build uml`, then --target uml"
+            )
 
 
 def _target_words(result: CampaignResult) -> Iterator[str]:
@@ -181,6 +195,15 @@ def summary_json(
                 **_tally_json(tally),
             }
             for name, tally in result.tallies.items()
+        },
+        "reached": {
+            target: {
+                "kcov": reached.kcov,
+                "seeds": reached.seeds,
+                "edges": len(reached.edges),
+                "marks": len(reached.marks),
+            }
+            for target, reached in sorted(result.reached.items())
         },
         "findings": [
             _finding_json(finding, result, folder)

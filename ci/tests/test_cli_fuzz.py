@@ -247,6 +247,7 @@ def result(**more: Any) -> CampaignResult:
         "findings": {},
         "seconds": 1.0,
         "deaths": 0,
+        "reached": {},
     }
     return CampaignResult(**{**usual, **more})
 

@@ -285,7 +285,7 @@ def _copy_and_drop(
         _move_page(space, start + offset, target + offset)
     if keep:
         _empty_source(space, moved, start, start + old)
-    else:
+    elif old:  # of no length do_vmi_munmap() refuses to unmap anything, and splits nothing
         unmap(space, start, start + old)
 
 

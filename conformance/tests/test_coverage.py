@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from math import gcd
 
 import pytest
 
@@ -133,7 +134,8 @@ def test_places_are_counted_since_they_were_asked_for(uml: Target) -> None:
     assert outcome.coverage is not None
     counts = dict(zip(outcome.coverage.places[::2], outcome.coverage.places[1::2], strict=True))
     assert len(counts) > 50
-    assert all(count % 4 == 0 for count in counts.values())  # four runs that do the same
+    # Four runs that do the same, or more: a small batch is repeated when it seems to leak.
+    assert gcd(*counts.values()) >= 4
 
 
 def test_who_does_not_ask_is_not_told(uml: Target) -> None:

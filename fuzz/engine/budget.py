@@ -9,6 +9,8 @@ import msgspec
 
 from conformance.program.call import SURFACES
 
+RANDOM: Final = "random"  # every program by itself
+GUIDED: Final = "guided"  # from those that reached something new
 SEED_MAX: Final = (1 << 64) - 1
 
 
@@ -20,11 +22,11 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     after either; both None means until interrupted. workers: processes, one CPU each.
     wrapper: "module:function" called with each target and these options; gives the target to
     use in its place. canary: for that wrapper, to lie about one call in this many; 0: never.
-    shrink: reduce findings.
+    shrink: reduce findings. measure: of the engine random, find out what programs reach.
     append: for the end of a guest kernel's command line.
     engine: where programs come from, see fuzz.engine.engines. database: of the engine hypothesis,
-    a folder or the address of a Redis, "" for none. corpus: folder of the engine atheris, "" for
-    one that is thrown away.
+    a folder or the address of a Redis, "" for none. corpus: folder of the engines guided and
+    atheris, "" for one that is thrown away.
     """
 
     targets: tuple[str, ...]
@@ -38,9 +40,15 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     canary: int = 0
     shrink: bool = True
     append: str = ""
-    engine: str = "random"
+    engine: str = RANDOM
     database: str = ""
     corpus: str = ""
+    measure: bool = False
+
+    @property
+    def guide(self) -> bool:
+        """Is anything learnt from what programs reach?"""
+        return self.engine == GUIDED or self.measure
 
 
 class Clock:

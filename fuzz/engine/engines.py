@@ -8,6 +8,7 @@ from typing import Any, Final
 # name -> the class that does a worker's work, loaded when it is asked for: some need an extra.
 ENGINES: Final = {
     "random": "fuzz.engine.worker:Worker",
+    "guided": "fuzz.engine.worker:Worker",
     "atheris": "fuzz.engine.atheris_worker:AtherisWorker",
     "hypothesis": "fuzz.engine.stateful_worker:StatefulWorker",
 }

@@ -14,9 +14,11 @@ from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.outcome import Outcome
 from conformance.program.program import Program
 from conformance.program.wire import Observe
+from conformance.spec.cite import HITS
 from conformance.target.target import AS_USUAL, Target
 
 _NO_VMAS: Final[tuple[int, ...]] = ()
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class ModelError(str):
@@ -26,25 +28,30 @@ class ModelError(str):
 
 
 class Examined(NamedTuple):
-    """A program with all that is known of one run of it."""
+    """A program with all that is known of one run of it. cited: the ids of rules noted while it
+    was predicted, if that was asked for."""
 
     program: Program
     outcome: Outcome
     prediction: Prediction | ModelError
     verdict: Verdict
+    cited: frozenset[str] = frozenset()
 
 
 class _Flight(NamedTuple):
     programs: Sequence[Program]
     observe: Observe
     predictions: list[Prediction | ModelError | None]
+    cited: list[frozenset[str]]
 
 
 class Examiner:
-    """One target, judged by the model. Batches come back in the order of submission."""
+    """One target, judged by the model. Batches come back in the order of submission. cite: note
+    which rules each prediction rests on."""
 
-    def __init__(self, target: Target, policy: Policy = DEFAULT_POLICY) -> None:
+    def __init__(self, target: Target, policy: Policy = DEFAULT_POLICY, cite: bool = False) -> None:
         self.target = target
+        self._cite = cite
         self._facts = target.facts
         self._policy = policy
         self._flights: deque[_Flight] = deque()
@@ -53,13 +60,16 @@ class Examiner:
         """Predict programs, then submit them: the executor shares the CPU, and finds it idle.
         Raises TargetError."""
         flags = int(observe)
-        predictions = [
+        predictions: list[Prediction | ModelError | None] = []
+        cited: list[frozenset[str]] = []
+        for program in programs:
             # Where the rest of the process lies is known only when it has run.
-            None if program.whole else self._predict(program, _NO_VMAS, flags)
-            for program in programs
-        ]
+            whole = program.whole
+            predictions.append(None if whole else self._predict(program, _NO_VMAS, flags))
+            if self._cite:
+                cited.append(frozenset(HITS))
         self.target.submit(programs, observe)
-        self._flights.append(_Flight(programs, observe, predictions))
+        self._flights.append(_Flight(programs, observe, predictions, cited))
 
     @property
     def in_flight(self) -> int:
@@ -69,20 +79,25 @@ class Examiner:
     def finish(self) -> list[Examined]:
         """Wait for the oldest batch and judge it. Raises TargetError."""
         outcomes = self.target.collect()
-        programs, observe, predictions = self._flights.popleft()
+        programs, observe, predictions, cited = self._flights.popleft()
         out = []
         for i, program in enumerate(programs):
             outcome = outcomes[i]
             prediction = predictions[i]
             if prediction is None:
                 prediction = self._predict(program, outcome.outside, int(observe))
+                if self._cite:
+                    cited[i] = frozenset(HITS)
             verdict = self._judge(program, outcome, prediction)
-            out.append(Examined(program, outcome, prediction, verdict))
+            marks = cited[i] if self._cite else _NOTHING
+            out.append(Examined(program, outcome, prediction, verdict, marks))
         return out
 
     def _predict(
         self, program: Program, outside: tuple[int, ...], flags: int
     ) -> Prediction | ModelError:
+        if self._cite:
+            HITS.clear()
         try:
             return predict(program, self._facts, self._policy, outside, flags)
         except Exception as error:  # noqa: BLE001 - costs this program, not the campaign

@@ -16,6 +16,8 @@ from conformance.program.wire import Observe
 from conformance.target.target import Target
 from fuzz.engine.examine import Examined, Examiner, ModelError
 from fuzz.engine.statistics import KNOWN, CallCensus, Tally, count
+from fuzz.guidance.guide import Guide, Run
+from fuzz.guidance.seed_pool import Seed
 
 CONFORMANT: Final = VerdictKind.CONFORMANT
 
@@ -32,13 +34,26 @@ class Suspect(NamedTuple):
     verdict: Verdict
 
 
-class Lane:
-    """One target with its pipeline, its suspects and its tally."""
+def runs_of(examined: list[Examined]) -> list[Run]:
+    """What a guide learns from. A program that did not do as predicted is no seed: its children
+    would find the same again, or end guests."""
+    return [
+        Run(one.program, one.outcome, one.prediction, one.cited)
+        for one in examined
+        if one.verdict.kind is CONFORMANT and not isinstance(one.prediction, ModelError)
+    ]
 
-    def __init__(self, target: Target, ledger: Ledger) -> None:
+
+class Lane:
+    """One target with its pipeline, its suspects and its tally. guide: what draws its programs and
+    learns from them, if anything does; seeds: what it has learnt since they were taken."""
+
+    def __init__(self, target: Target, ledger: Ledger, guide: Guide | None = None) -> None:
         self.target = target
         self.ledger = ledger
-        self.examiner = Examiner(target)
+        self.guide = guide
+        self.seeds: list[Seed] = []
+        self.examiner = Examiner(target, cite=guide is not None)
         self.tally = Tally()
         self.suspects: list[Suspect] = []
         self._firsts: deque[tuple[int, Observe]] = deque()
@@ -47,7 +62,8 @@ class Lane:
 
     def start(self, first: int, programs: list[Program], observe: Observe) -> None:
         """Predict programs [first, ...) and submit them."""
-        self.examiner.start(programs, observe)
+        how = observe if self.guide is None else observe | self.guide.observe
+        self.examiner.start(programs, how)
         self._firsts.append((first, observe))
 
     def finish(self) -> list[Examined]:
@@ -71,6 +87,8 @@ class Lane:
             else:
                 self._not_conformant(Suspect(first + i, one.program, observe, verdict))
         self._conformant += conformant
+        if self.guide is not None:
+            self.seeds += self.guide.learn(self.target, runs_of(examined))
         return examined
 
     def take_tally(self) -> Tally:

@@ -10,17 +10,19 @@ import selectors
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, Protocol
 
 from conformance.program.kernel_facts import KernelFacts
+from conformance.program.program import Program
 from conformance.target.executor_target import choose_tmp_root
 from fuzz.engine import engines
 from fuzz.engine import messages as m
-from fuzz.engine.budget import CampaignOptions, Clock
+from fuzz.engine.budget import GUIDED, CampaignOptions, Clock
+from fuzz.engine.exchange import Exchange, Reached
 from fuzz.engine.schedule import LEASE_BATCHES_MAX, LEASES_PER_WORKER, Account, Schedule
 from fuzz.engine.statistics import Tally, total
 from fuzz.engine.worker_process import WorkerProcess
@@ -28,6 +30,7 @@ from fuzz.findings.finding import Finding
 from fuzz.findings.store import FindingsError
 
 TICK_S: Final = 0.25  # how often the clock and the display are looked at
+FLUSH_S: Final = 0.02  # the same while a worker has no room for what it is told
 # For workers to finish their batches and suspects: one that hangs is run up to 11 times, each
 # with a deadline of 2 s, and one that is being shrunk may take 5 s more.
 STOP_SECONDS_MAX: Final = 60.0
@@ -48,7 +51,8 @@ class CampaignResult(NamedTuple):
 
     failure: in words, "" unless ending is FAILED. facts, tallies: by target; a target that no
     worker could open has no facts. findings: by Finding.slug. deaths: of workers that were
-    replaced. seconds: from the first worker that was ready.
+    replaced. seconds: from the first worker that was ready. reached: by target, of a campaign
+    that is guided or measured.
     """
 
     ending: Ending
@@ -59,6 +63,7 @@ class CampaignResult(NamedTuple):
     findings: dict[str, Finding]
     seconds: float
     deaths: int
+    reached: dict[str, Reached]
 
     @property
     def total(self) -> Tally:
@@ -92,6 +97,7 @@ class Campaign:
         sink: FindingSink,
         show: Callable[[Snapshot], None],
         worker_module: str = "fuzz.engine.worker",
+        given: Sequence[Program] = (),
     ) -> None:
         self._options = options
         self._worker_module = worker_module
@@ -99,6 +105,8 @@ class Campaign:
         self._show = show
         batches_max = engines.LEASE_BATCHES_MAX.get(options.engine, LEASE_BATCHES_MAX)
         self._schedule = Schedule(options.programs, options.workers, batches_max)
+        folder = Path(options.corpus) if options.engine == GUIDED and options.corpus else None
+        self._exchange = Exchange(folder, given, options.workers)
         self._clock = Clock(None)
         self.workers: list[WorkerProcess] = []
         self._cpus = sorted(os.sched_getaffinity(0))
@@ -135,6 +143,7 @@ class Campaign:
             self._findings,
             self._clock.elapsed(),
             self._deaths,
+            self._exchange.total(),
         )
 
     def _serve(self, interruption: _Interruption) -> None:
@@ -164,6 +173,8 @@ class Campaign:
             )
 
     def _listen(self, timeout_s: float) -> None:
+        if [worker for worker in self.workers if not worker.flush()]:
+            timeout_s = min(timeout_s, FLUSH_S)
         for key, _ in self._selector.select(timeout_s):
             worker: WorkerProcess = key.data
             messages, gone = worker.end.receive_all()
@@ -181,6 +192,10 @@ class Campaign:
                 self._tallies[name].add(tally)
         elif isinstance(message, m.Found):
             self._keep(worker, message)
+        elif isinstance(message, m.Earned):
+            self._earned(worker, message)
+        elif isinstance(message, m.Reached):
+            self._exchange.reached(message)
         elif isinstance(message, m.Failed):
             worker.failed = message
         else:
@@ -194,6 +209,7 @@ class Campaign:
         self._facts.update(ready.facts)
         worker.ready = True
         worker.executors = ready.executors
+        self._exchange.welcome(worker)
 
     def _feed(self, worker: WorkerProcess) -> None:
         while (
@@ -216,6 +232,13 @@ class Campaign:
         self._findings.setdefault(finding.slug, finding)
         try:
             self._sink.keep(finding)
+        except FindingsError as error:
+            self._fail(str(error))
+
+    def _earned(self, finder: WorkerProcess, news: m.Earned) -> None:
+        others = (worker for worker in self.workers if worker is not finder and worker.ready)
+        try:
+            self._exchange.earned(news, others)
         except FindingsError as error:
             self._fail(str(error))
 

@@ -13,10 +13,12 @@ from typing import Final
 import msgspec
 
 from conformance.program.kernel_facts import KernelFacts
+from conformance.program.program import Program
 from fuzz.engine.budget import CampaignOptions
 from fuzz.engine.schedule import Lease
 from fuzz.engine.statistics import Tally
 from fuzz.findings.finding import Finding
+from fuzz.guidance.seed_pool import Seed
 
 LENGTH: Final = Struct("<I")
 MESSAGE_BYTES_MAX: Final = 64 << 20  # a finding is some kB; more means a corrupted stream
@@ -45,6 +47,19 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     identity: str
 
 
+class Learn(msgspec.Struct, frozen=True, tag="learn"):
+    """Another worker's program has earned something on a target."""
+
+    target: str
+    seed: Seed
+
+
+class Corpus(msgspec.Struct, frozen=True, tag="corpus"):
+    """Programs to run before any other."""
+
+    programs: tuple[Program, ...]
+
+
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Finish the batches that run, report, and end."""
 
@@ -71,14 +86,30 @@ class Found(msgspec.Struct, frozen=True, tag="found"):
     origin: str
 
 
+class Earned(msgspec.Struct, frozen=True, tag="earned"):
+    """A program has earned something on a target."""
+
+    target: str
+    seed: Seed
+
+
+class Reached(msgspec.Struct, frozen=True, tag="reached"):
+    """What the programs on a target reached since this was said last: flat (address, how often).
+    kcov: can the target's kernel tell? None: nothing has run there."""
+
+    target: str
+    kcov: bool | None
+    places: tuple[int, ...]
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The worker cannot go on, and another start would not help."""
 
     message: str
 
 
-FromCampaign = Begin | Work | Seen | Stop
-FromWorker = Ready | Done | Found | Failed
+FromCampaign = Begin | Work | Seen | Learn | Corpus | Stop
+FromWorker = Ready | Done | Found | Earned | Reached | Failed
 
 
 class Closed(Exception):
@@ -160,10 +191,26 @@ class CampaignEnd(_Socket):
     def __init__(self, end: socket.socket) -> None:
         super().__init__(end)
         self._decoder: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+        self._unsent = bytearray()
 
     def send(self, message: FromCampaign) -> None:
-        """Send. Raises Closed."""
-        self._send(message)
+        """Send as much as there is room for; flush() sends the rest. A worker that is sending
+        itself must not be waited for. Raises Closed."""
+        data = self._encoder.encode(message)
+        self._unsent += LENGTH.pack(len(data)) + data
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what is left; True when nothing is. Raises Closed."""
+        while self._unsent:
+            try:
+                sent = self._end.send(self._unsent, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            except (BrokenPipeError, ConnectionResetError) as error:
+                raise Closed from error
+            del self._unsent[:sent]
+        return True
 
     def receive_all(self) -> tuple[list[FromWorker], bool]:
         """Every message that has arrived whole, and whether the worker is gone."""

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from conformance.oracle.ledger import LedgerError
+from conformance.program.program import Program
 from conformance.target.executor_target import Options
 from conformance.target.registry import is_guest, open_target
 from conformance.target.target import Target, TargetError
 from fuzz.engine import messages as m
-from fuzz.engine.budget import CampaignOptions
+from fuzz.engine.budget import GUIDED, CampaignOptions
 from fuzz.engine.engines import engine_class
 from fuzz.engine.lane import Lane
 from fuzz.engine.schedule import BATCH, Lease, observe_of, target_of
@@ -28,11 +29,33 @@ from fuzz.engine.statistics import Tally
 from fuzz.engine.suspects import Suspects
 from fuzz.generate.options import GenerateOptions
 from fuzz.generate.programs import ProgramSource
+from fuzz.guidance.guide import Guide
+from fuzz.guidance.kcov import places_of
 
 # Batches on their way through a target. Worker and executor share a CPU, so a second one would
 # only have them preempt each other: 1 was 2 to 7 % faster than 2, side by side.
 IN_FLIGHT: Final = 1
 GC_THRESHOLD: Final = 50_000  # allocations; programs and predictions hold few cycles
+
+
+def source_of(options: CampaignOptions) -> ProgramSource:
+    """The programs of a campaign that nothing guides."""
+    disposable = all(map(is_guest, options.targets))
+    generate = GenerateOptions(
+        surfaces=frozenset(options.surfaces),
+        advices=options.advices,
+        poison=disposable,
+        reclaim=disposable,
+    )
+    return ProgramSource(options.seed, generate)
+
+
+def guide_of(options: CampaignOptions) -> Guide | None:
+    """A guide for one of its targets, if it wants any."""
+    if not options.guide:
+        return None
+    disposable = all(map(is_guest, options.targets))
+    return Guide(source_of(options), disposable, fresh=options.engine != GUIDED)
 
 
 class Worker:
@@ -42,16 +65,7 @@ class Worker:
         self, end: m.WorkerEnd, options: CampaignOptions, lanes: list[Lane], suspects: Suspects
     ) -> None:
         self._end = end
-        disposable = all(map(is_guest, options.targets))
-        self._source = ProgramSource(
-            options.seed,
-            GenerateOptions(
-                surfaces=frozenset(options.surfaces),
-                advices=options.advices,
-                poison=disposable,
-                reclaim=disposable,
-            ),
-        )
+        self._source = source_of(options)
         self._lanes = lanes
         self._suspects = suspects
         self._leases: deque[Lease] = deque()
@@ -74,20 +88,29 @@ class Worker:
         done = 0
         while done < lease.count and not self._stopping:
             first = lease.first + done
-            programs = list(
-                map(self._source.program, range(first, first + min(BATCH, lease.count - done)))
-            )
             batch = first // BATCH
             lane = lanes[target_of(batch, len(lanes))]
+            programs = self._draw(lane, first, min(BATCH, lease.count - done))
             lane.start(first, programs, observe_of(batch, len(lanes)))
             running.append(lane)
             done += len(programs)
             if len(running) >= IN_FLIGHT:
-                running.popleft().finish()
+                self._finish(running.popleft())
             self._listen(wait=False)
         for lane in running:
-            lane.finish()
+            self._finish(lane)
         return done
+
+    def _draw(self, lane: Lane, first: int, count: int) -> list[Program]:
+        if lane.guide is not None:
+            return lane.guide.draw(first, count)
+        return list(map(self._source.program, range(first, first + count)))
+
+    def _finish(self, lane: Lane) -> None:
+        lane.finish()
+        seeds, lane.seeds = lane.seeds, []
+        for seed in seeds:
+            self._end.send(m.Earned(lane.target.name, seed))
 
     def _report(self, lease: Lease, done: int) -> None:
         """Settle the suspects of a lease, then report it."""
@@ -96,6 +119,10 @@ class Worker:
             for found in self._suspects.settle(lane, self._hear):
                 self._end.send(found)
             tallies[lane.target.name] = lane.take_tally()
+            if lane.guide is not None:
+                name, kcov = lane.target.name, lane.guide.kcov
+                places = places_of(lane.target) if kcov else ()
+                self._end.send(m.Reached(name, kcov, places))
         self._end.send(m.Done(lease, done, tallies))
 
     def _hear(self) -> None:
@@ -112,9 +139,20 @@ class Worker:
                 self._leases.append(message.lease)
             elif isinstance(message, m.Seen):
                 self._suspects.seen(message)
+            elif isinstance(message, m.Learn | m.Corpus):
+                self._learn(message)
             elif isinstance(message, m.Stop):
                 self._stopping = True
                 self._suspects.hurry()
+
+    def _learn(self, message: m.Learn | m.Corpus) -> None:
+        for lane in self._lanes:
+            if lane.guide is None:
+                continue
+            if isinstance(message, m.Corpus):
+                lane.guide.waiting.extend(message.programs)
+            elif message.target == lane.target.name:
+                lane.guide.pool.add(message.seed)
 
 
 def serve(end: m.WorkerEnd) -> None:
@@ -129,7 +167,7 @@ def serve(end: m.WorkerEnd) -> None:
         for name in options.targets:
             targets.append(_open(name, begin))
         suspects = Suspects(options)
-        lanes = [Lane(target, suspects.ledger) for target in targets]
+        lanes = [Lane(target, suspects.ledger, guide_of(options)) for target in targets]
         executors = tuple(pid for target in targets for pid in target.worker_pids())
         end.send(m.Ready(executors, {target.name: target.facts for target in targets}))
         gc.freeze()

@@ -59,9 +59,16 @@ class WorkerProcess:
         self.leases.append(lease)
         self._say(m.Work(lease))
 
-    def tell(self, news: m.Seen) -> None:
-        """Another worker has a finding."""
+    def tell(self, news: m.Seen | m.Learn | m.Corpus) -> None:
+        """What another worker found out, or what is to be run first."""
         self._say(news)
+
+    def flush(self) -> bool:
+        """Send what it had no room for; True when nothing is left."""
+        try:
+            return self.end.flush()
+        except m.Closed:
+            return True  # its death is noticed where its messages are read
 
     def stop(self) -> None:
         """Ask it to finish what runs and end. May be repeated."""

@@ -55,7 +55,7 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
             has_call = True
         elif left == 0 and not has_call:
             kind = chooser.pick(calls)
-        steps.append(_draw_step(chooser, layout, swarm, kind, whole))
+        steps.append(draw_step(chooser, layout, swarm, kind, whole))
     if heirs:
         if chooser.chance(1, TWO_DEFAULTS_ONE_IN):
             steps = steps[: max(0, options.steps_max - TWO_DEFAULTS_STEPS - 1)]
@@ -65,7 +65,8 @@ def generate(chooser: Chooser, options: GenerateOptions = DEFAULT) -> Program:
     return Program(tuple(layout.mappings), tuple(steps), layout.files, whole, rights)
 
 
-def _draw_step(chooser: Chooser, layout: Layout, swarm: Swarm, kind: int, whole: bool) -> Step:
+def draw_step(chooser: Chooser, layout: Layout, swarm: Swarm, kind: int, whole: bool) -> Step:
+    """One step of the kind that a step table gave, aimed at this layout."""
     if kind == STEP_MADVISE:
         return draw_madvise(chooser, layout, swarm)
     if kind == STEP_PROCESS_MADVISE:

@@ -18,7 +18,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from conformance.program.call import Munmap
+from conformance.program.mapping import Kind, Mapping
 from conformance.program.outcome import Outcome
+from conformance.program.places import ARENA_BASE, PAGE
 from conformance.program.program import Program
 from conformance.program.wire import Observe
 from conformance.target.target import Target
@@ -28,6 +31,7 @@ MAP_SIZE: Final = 1 << 16  # numbers of edges
 # them, and is taken for stable, has probability p**3, 1.6 % for one of four runs. Of 640 random
 # programs 639 took the same edges both times, so a fourth run would find one more in a thousand.
 STABLE_RUNS: Final = 3
+QUIET: Final = Program((Mapping(Kind.ANON, 0, 1),), (Munmap(ARENA_BASE, PAGE),))
 
 
 def edges_of(target: Target, programs: Sequence[Program]) -> list[frozenset[int]]:
@@ -44,6 +48,13 @@ def stable_edges(
     for _ in range(runs - 1):
         sets = [a & b for a, b in zip(sets, edges_of(target, programs), strict=True)]
     return sets
+
+
+def places_of(target: Target) -> tuple[int, ...]:
+    """Flat (address, how often): what all programs reached since this was asked last, told by a
+    program that does next to nothing. Raises TargetError."""
+    (outcome,) = target.run_batch([QUIET], Observe.COVER_NEW | Observe.COVER_PLACES)
+    return outcome.coverage.places if outcome.coverage else ()
 
 
 def edges_in(outcome: Outcome) -> frozenset[int]:

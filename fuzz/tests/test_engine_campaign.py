@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.program.text import loads
 from fuzz.engine.budget import CampaignOptions
 from fuzz.engine.loop import Campaign, CampaignResult, Ending, Snapshot
 from fuzz.engine.statistics import Tally
@@ -200,3 +201,34 @@ def test_no_temporary_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     run(options())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_guided_campaign_keeps_what_earned_something(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    chosen = options(programs=640, engine="guided", targets=("host",), corpus=str(corpus))
+    result = run(chosen)
+    settled(result)
+    reached = result.reached["host"]
+    assert reached.kcov is not None
+    files = sorted(corpus.glob("*.toml"))
+    assert len(files) == reached.seeds > 50
+    given = [loads(path.read_bytes(), path.name).program for path in files]
+    again = Campaign(chosen, Kept(), lambda snapshot: None, given=given).run()
+    assert reached.marks - again.reached["host"].marks == set()
+
+
+def test_workers_tell_each_other_what_they_earned() -> None:
+    one = run(options(programs=1920, engine="guided", targets=("host",), workers=3))
+    settled(one)
+    reached = one.reached["host"]
+    earned = reached.seeds
+    assert len(reached.marks) > earned  # each mark once, whoever had it first
+    assert earned < 1500
+
+
+def test_who_measures_runs_the_same_programs() -> None:
+    plain = run(options(targets=("host",)))
+    measured = run(options(targets=("host",), measure=True))
+    assert same(plain.tallies["host"], measured.tallies["host"])
+    assert not plain.reached
+    assert measured.reached["host"].seeds

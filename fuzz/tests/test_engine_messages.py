@@ -14,9 +14,13 @@ from fuzz.engine import messages as m
 from fuzz.engine.budget import CampaignOptions
 from fuzz.engine.schedule import Lease
 from fuzz.engine.statistics import Tally
+from fuzz.generate.programs import ProgramSource
+from fuzz.guidance.seed_pool import Seed
 
 OPTIONS = CampaignOptions(targets=("host",), seed=(1 << 64) - 1, workers=1)
 FACTS = KernelFacts(release="6.18", advices=(0, 4))
+
+SEED = Seed(ProgramSource(1).program(7), (3, 65535), ("rule",))
 
 Pair = tuple[m.CampaignEnd, m.WorkerEnd, socket.socket]
 
@@ -34,6 +38,8 @@ def test_every_message_comes_out_as_it_went_in(pair: Pair) -> None:
         m.Begin(OPTIONS, None, "/tmp/x"),
         m.Work(Lease(64, 128)),
         m.Seen("host", "a/b", "c"),
+        m.Learn("host", SEED),
+        m.Corpus((SEED.program,)),
         m.Stop(),
     ]
     for message in down:
@@ -43,6 +49,8 @@ def test_every_message_comes_out_as_it_went_in(pair: Pair) -> None:
     up: list[m.FromWorker] = [
         m.Ready((1, 2), {"host": FACTS}),
         m.Done(Lease(64, 128), 100, {"host": Tally(programs=100, verdicts={"conformant": 100})}),
+        m.Earned("host", SEED),
+        m.Reached("host", None, (0x60001005, 3)),
         m.Failed("no compiler"),
     ]
     for reply in up:
@@ -92,3 +100,21 @@ def test_a_length_that_cannot_be_ends_the_talk(pair: Pair) -> None:
     plain.sendall(m.LENGTH.pack(m.MESSAGE_BYTES_MAX + 1))
     with pytest.raises(m.Closed):
         worker.receive(wait=True)
+
+
+def test_a_campaign_never_waits_for_a_worker_that_does_not_listen(pair: Pair) -> None:
+    """Both would wait for each other, if it is sending as well."""
+    campaign, worker, _ = pair
+    news = m.Corpus((SEED.program,) * 200)
+    sent = 0
+    while campaign.flush():
+        campaign.send(news)
+        sent += 1
+        assert sent < 1000
+    assert worker.receive(wait=False) == news
+    got = 1
+    while got < sent:
+        campaign.flush()
+        while worker.receive(wait=False) is not None:
+            got += 1
+    assert campaign.flush()

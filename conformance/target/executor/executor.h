@@ -289,6 +289,7 @@ void heirs_report(void);
 enum { COVER_OWN, COVER_VICTIM, COVER_BUFFERS }; /* of whom a buffer is */
 
 void cover_batch(bool again);
+bool cover_was_all(void);
 void cover_prepare(const struct program *program);
 bool cover_enable(u32 buffer);
 void cover_begin(const struct program *program);
