@@ -6,6 +6,7 @@ form writes them by place ("arena+3p"). See program.places.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Final
 
 import msgspec
@@ -162,6 +163,49 @@ class Reclaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="recl
     """
 
 
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="store"):
+    """Only of an actor: store one aligned 64-bit word, into a struct of another actor's call or
+    into the arena. The result is 0, or -(signal << 16)."""
+
+    at: int
+    value: int
+
+
+class Exit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="exit"):
+    """Only of an actor that is the second process, as its last step: it ends. The result is 0."""
+
+
+class ActorPlace(str, Enum):
+    """Who an actor is."""
+
+    THREAD = "thread"  # of the process that runs the program
+    PROCESS = "process"  # another process, in the same memory (CLONE_VM)
+    REMOTE = "remote"  # the second process, in its own memory
+
+
+class Actor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One who takes steps while others take theirs.
+
+    delay: rounds of an empty loop before the first step, from the moment that all stand ready.
+    repeat: how often all its steps are taken.
+    """
+
+    steps: tuple[ActorStep, ...]
+    place: ActorPlace = ActorPlace.THREAD
+    delay: int = 0
+    repeat: int = 1
+
+
+class Race(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="race"):
+    """Actors take their steps at the same time. The structs of all their calls are stored before
+    the first begins, and read back when the last has ended.
+
+    The result is 0; each actor's results are read back, see program.race.
+    """
+
+    actors: tuple[Actor, ...]
+
+
 # What ForkExec reads back, a 64-bit word each.
 HEIRS: Final = ("own heap", "child's mapping", "child's heap", "new program's mapping",
                 "new program's heap", "new program's stack")  # fmt: skip
@@ -215,6 +259,20 @@ Step = (
     | Fork
     | ForkExec
     | Reclaim
+    | Race
+)
+ActorStep = (
+    Madvise
+    | ProcessMadvise
+    | MadviseRanges
+    | Mmap
+    | Munmap
+    | Mprotect
+    | Mremap
+    | TouchPages
+    | Fork
+    | Store
+    | Exit
 )
 SetupStep = Mlock | Mseal | UffdRegister | ClearSoftDirty | SealFile
 AnyStep = Step | SetupStep

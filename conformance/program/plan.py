@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from conformance.program.call import (
+    ActorPlace,
+    ActorStep,
     AnyStep,
     ClearSoftDirty,
     Madvise,
@@ -15,8 +18,8 @@ from conformance.program.call import (
     Mremap,
     Mseal,
     ProcessMadvise,
+    Race,
     SealFile,
-    Step,
     TouchPages,
     UffdRegister,
 )
@@ -30,6 +33,7 @@ from conformance.program.places import (
     page_address,
 )
 from conformance.program.program import Program, Rights
+from conformance.program.race import flat, has_race
 
 # Two generations: a program is asked for again while it is on its way, two batches of 64. More
 # would only keep memory out of the cache.
@@ -42,22 +46,27 @@ _UFFD_WP: Final = Uffd.WP
 _VVAR: Final = Kind.VVAR
 _ALL_RIGHTS: Final = Rights.ALL
 _HUGETLB: Final = Kind.HUGETLB
+_REMOTE: Final = ActorPlace.REMOTE
 
 
 class Plan:
     """setup: the layout as steps, see Program.setup(). ilp32: does any step call as an ILP32
-    process does? fault: the step in which an allocation fails, -1 for none. The others: see the
-    methods of Program."""
+    process does? fault: the step in which an allocation fails, -1 for none. race: is any step a
+    race? The others: see the methods of Program."""
 
-    __slots__ = ("program", "setup", "arena_pages", "remote", "isolated", "ilp32", "fault")
+    __slots__ = (
+        "program", "setup", "arena_pages", "remote", "isolated", "ilp32", "fault", "race",
+    )  # fmt: skip
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.race = has_race(program.steps)
+        steps = flat(program.steps) if self.race else program.steps
         self.setup = _setup(program)
-        self.arena_pages = _arena_pages(program)
-        self.remote = _remote(program)
-        self.isolated = _isolated(program)
-        self.ilp32 = _ilp32(program)
+        self.arena_pages = _arena_pages(program, steps)
+        self.remote = _remote(steps) or (self.race and _remote_actor(program))
+        self.isolated = _isolated(program, steps)
+        self.ilp32 = _ilp32(steps)
         self.fault = _fault(program)
 
 
@@ -131,11 +140,11 @@ def _prepare(mapping: Mapping, out: list[AnyStep]) -> None:
         out.append(UffdRegister(page_address(at), mapping.pages * PAGE, uffd is _UFFD_WP))
 
 
-def _arena_pages(program: Program) -> int:
+def _arena_pages(program: Program, steps: Sequence[ActorStep | AnyStep]) -> int:
     end = 0
     for mapping in program.layout:
         end = max(end, mapping.at + mapping.pages)
-    for step in program.steps:
+    for step in steps:
         if type(step) is Mmap:
             end = max(end, step.mapping.at + step.mapping.pages)
         elif type(step) is Mremap:
@@ -150,14 +159,23 @@ def arena_page_after(start: int, length: int) -> int:
     return page if start >= ARENA_BASE and page <= ARENA_PAGES_MAX else 0
 
 
-def _remote(program: Program) -> bool:
-    for step in program.steps:
+def _remote(steps: Sequence[ActorStep | AnyStep]) -> bool:
+    for step in steps:
         if _pidfd(step) == FD_PIDFD_REMOTE:
             return True
     return False
 
 
-def _pidfd(step: Step) -> int:
+def _remote_actor(program: Program) -> bool:
+    for step in program.steps:
+        if type(step) is Race:
+            for actor in step.actors:
+                if actor.place is _REMOTE:
+                    return True
+    return False
+
+
+def _pidfd(step: ActorStep | AnyStep) -> int:
     """The pidfd that a step hands to the kernel and that the kernel looks at; -1 for none."""
     if type(step) is ProcessMadvise:
         return step.pidfd
@@ -168,14 +186,14 @@ def _pidfd(step: Step) -> int:
     return -1
 
 
-def _ilp32(program: Program) -> bool:
-    for step in program.steps:
+def _ilp32(steps: Sequence[ActorStep | AnyStep]) -> bool:
+    for step in steps:
         if calls_as_ilp32(step):
             return True
     return False
 
 
-def calls_as_ilp32(step: Step) -> bool:
+def calls_as_ilp32(step: ActorStep | AnyStep) -> bool:
     """Is it one of the three calls, made as a 32-bit process makes it?"""
     if type(step) is Madvise or type(step) is ProcessMadvise or type(step) is MadviseRanges:
         return step.ilp32
@@ -197,13 +215,13 @@ def _fault(program: Program) -> int:
     return -1
 
 
-def _isolated(program: Program) -> bool:
+def _isolated(program: Program, steps: Sequence[ActorStep | AnyStep]) -> bool:
     if program.rights is not _ALL_RIGHTS:
         return True
     for mapping in program.layout:
         if mapping.sealed or _cannot_be_reset(mapping.kind):
             return True
-    for step in program.steps:
+    for step in steps:
         if type(step) is Mmap and _cannot_be_reset(step.mapping.kind):
             return True
     return False

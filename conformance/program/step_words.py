@@ -19,8 +19,14 @@ ELEMENTS_SHOWN: Final = 3  # of an array of ranges; the rest is counted
 _OPTIONS: Final = ("is_remote", "ignore_errors", "single_mapping_only", "stop_on_gap")
 
 
-def step_words(step: c.AnyStep) -> str:
+def step_words(step: c.AnyStep | c.ActorStep) -> str:
     """The step as a call, addresses by place."""
+    if isinstance(step, c.Race):
+        return " || ".join(map(actor_words, step.actors))
+    if isinstance(step, c.Store):
+        return f"store {step.value:#x} at {address_text(step.at)}"
+    if isinstance(step, c.Exit):
+        return "exit()"
     if isinstance(step, c.Madvise):
         words = f"madvise({_range(step.start, step.length)}, {advice_word(step.advice)})"
         return _caller(step) + words + _failing(step)
@@ -47,6 +53,15 @@ def step_words(step: c.AnyStep) -> str:
     return _setup_words(step)
 
 
+def actor_words(actor: c.Actor) -> str:
+    """An actor's steps: "remote, 3 times: munmap(...); exit()"."""
+    how = [] if actor.place is c.ActorPlace.THREAD else [actor.place.value]
+    if actor.repeat != 1:
+        how.append(f"{actor.repeat} times")
+    steps = "; ".join(map(step_words, actor.steps))
+    return f"{', '.join(how)}: {steps}" if how else steps
+
+
 def _caller(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> str:
     return "ILP32 " if step.ilp32 else ""
 
@@ -55,7 +70,7 @@ def _failing(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> str:
     return f", allocation {step.fail_nth} failing" if step.fail_nth else ""
 
 
-def _setup_words(step: c.AnyStep) -> str:
+def _setup_words(step: c.AnyStep | c.ActorStep) -> str:
     if isinstance(step, c.Munmap):
         return f"munmap({_range(step.start, step.length)})"
     if isinstance(step, c.Mlock):

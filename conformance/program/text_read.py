@@ -22,6 +22,7 @@ from conformance.program.mapping import (
 )
 from conformance.program.places import ARENA_PAGES_MAX, FD_PIDFD_SELF, FILE_SLOTS, PAGE
 from conformance.program.program import MAPPINGS_MAX, STEPS_LONG_MAX, Program, Rights
+from conformance.program.race import ACTOR_STEPS_MAX, ACTORS_MAX, DELAY_MAX, RESULTS_MAX
 from conformance.program.text_places import RUN_HELP, advice_value, run_value, short
 from conformance.program.text_table import Table
 
@@ -35,7 +36,11 @@ SIZE_MAX: Final = (1 << 64) - 1
 
 CALLS: Final = (
     "madvise", "process_madvise", "madvise_ranges", "mmap", "munmap", "mprotect", "mremap",
-    "touch", "fork", "fork_exec", "reclaim",
+    "touch", "fork", "fork_exec", "reclaim", "race",
+)  # fmt: skip
+ACTOR_CALLS: Final = (
+    "madvise", "process_madvise", "madvise_ranges", "mmap", "munmap", "mprotect", "mremap",
+    "touch", "fork", "store", "exit",
 )  # fmt: skip
 TYPES: Final = ("single", "multi", "all")
 USUAL_VECTOR: Final = c.ProcessMadvise(advice=0)  # every member that may be left out
@@ -137,16 +142,50 @@ def _step(value: object, number: int) -> c.Step:
     known = call if isinstance(call, str) and call in CALLS else None
     where = f"step {number + 1} ({known})" if known else f"step {number + 1}"
     table = Table(value, where, ("step", number))
-    if known is None:
-        wrong = f"is {short(call)}" if table.has("call") else "is missing"
-        raise table.fail("call", f"{wrong}, allowed: {', '.join(CALLS)}")
-    table.take("call")
-    step = _call(known, table)
+    name = _name(table, call, CALLS)
+    step: c.Step = _race(table) if name == "race" else _call(name, table)
     table.end()
     return step
 
 
-def _call(name: str, table: Table) -> c.Step:
+def _name(table: Table, call: object, allowed: tuple[str, ...]) -> str:
+    """Take the name of a call."""
+    if not isinstance(call, str) or call not in allowed:
+        wrong = f"is {short(call)}" if table.has("call") else "is missing"
+        raise table.fail("call", f"{wrong}, allowed: {', '.join(allowed)}")
+    table.take("call")
+    return call
+
+
+def _race(table: Table) -> c.Race:
+    actors = []
+    for i, value in enumerate(table.items("actors", ACTORS_MAX)):
+        inside = table.inside("actor", value, i)
+        steps = [
+            _actor_step(inside.inside("step", step, k), step)
+            for k, step in enumerate(inside.items("steps", ACTOR_STEPS_MAX))
+        ]
+        place = inside.choice("place", c.ActorPlace, c.ActorPlace.THREAD)
+        delay = inside.integer("delay", 0, DELAY_MAX, 0)
+        actors.append(
+            c.Actor(tuple(steps), place, delay, inside.integer("repeat", 1, RESULTS_MAX, 1))
+        )
+        inside.end()
+    return c.Race(tuple(actors))
+
+
+def _actor_step(table: Table, value: object) -> c.ActorStep:
+    name = _name(table, value.get("call") if isinstance(value, dict) else None, ACTOR_CALLS)
+    step: c.ActorStep
+    if name == "store":
+        step = c.Store(table.address("at"), table.integer("value", 0, SIZE_MAX))
+    else:
+        step = c.Exit() if name == "exit" else _call(name, table)
+    table.end()
+    return step
+
+
+def _call(name: str, table: Table) -> Any:
     if name == "madvise":
         return c.Madvise(
             table.address("start"),

@@ -44,7 +44,7 @@ def program_lines(program: Program) -> list[str]:
     for mapping in program.layout:
         out += ["", "[[mapping]]", *_mapping(mapping), *_prepared(mapping)]
     for step in program.steps:
-        out += ["", "[[step]]", *_step(step)]
+        out += ["", "[[step]]", *(_race(step) if isinstance(step, c.Race) else _step(step))]
     return out
 
 
@@ -130,7 +130,35 @@ def _size(key: str, value: int) -> str:
     return f'{key} = "{length_text(value)}"'
 
 
-def _step(step: c.Step) -> list[str]:
+def _race(race: c.Race) -> list[str]:
+    out = ['call = "race"', "actors = ["]
+    for actor in race.actors:
+        words = ""
+        if actor.place is not c.ActorPlace.THREAD:
+            words += f'place = "{actor.place.value}", '
+        if actor.delay:
+            words += f"delay = {actor.delay}, "
+        if actor.repeat != 1:
+            words += f"repeat = {actor.repeat}, "
+        steps = [f"        {{ {_inline(_step(step))} }}," for step in actor.steps]
+        out += [f"    {{ {words}steps = [", *steps, "    ] },"]
+    return [*out, "]"]
+
+
+def _inline(lines: list[str]) -> str:
+    """Lines of a table as they stand between braces: an array over several lines on one."""
+    out = ""
+    for line in lines:
+        if line.startswith(" "):
+            out += f"{line.strip()} "
+        elif line == "]":
+            out = f"{out.rstrip(' ,')}]"
+        else:
+            out += f", {line}" if out else line
+    return out
+
+
+def _step(step: c.Step | c.ActorStep) -> list[str]:
     if isinstance(step, c.Madvise):
         return ['call = "madvise"', _at("start", step.start), _size("length", step.length),
                 f"advice = {_word(advice_word(step.advice))}", *_how(step)]  # fmt: skip
@@ -151,6 +179,10 @@ def _step(step: c.Step) -> list[str]:
         return ['call = "touch"', f'touch = "{touch_text(step)}"']
     if isinstance(step, c.Reclaim):
         return ['call = "reclaim"']
+    if isinstance(step, c.Store):
+        return ['call = "store"', _at("at", step.at), f"value = {step.value:#x}"]
+    if isinstance(step, c.Exit):
+        return ['call = "exit"']
     return [f'call = "{"fork" if isinstance(step, c.Fork) else "fork_exec"}"']
 
 

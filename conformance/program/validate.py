@@ -47,6 +47,7 @@ from conformance.program.text_read import (
     TOUCHES_MAX,
 )
 from conformance.program.text_table import number_words
+from conformance.program.validate_race import race_danger
 
 HUGE_PAGES: Final = 512  # base pages in a huge page
 PERF_PAGES_MAX: Final = 9
@@ -54,7 +55,7 @@ STEP_NAMES: Final = {
     c.Madvise: "madvise", c.ProcessMadvise: "process_madvise", c.MadviseRanges: "madvise_ranges",
     c.Mmap: "mmap", c.Munmap: "munmap", c.Mprotect: "mprotect", c.Mremap: "mremap",
     c.TouchPages: "touch", c.Fork: "fork", c.ForkExec: "fork_exec",
-    c.Reclaim: "reclaim",
+    c.Reclaim: "reclaim", c.Race: "race",
 }  # fmt: skip
 
 
@@ -177,6 +178,9 @@ def _pages_inside(key: str, page: int, pages: int, room: int) -> Iterator[Danger
 
 def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
     whole = program.whole
+    if isinstance(step, c.Race):
+        yield from race_danger(step, program, lambda inside: _step(inside, program, guest))
+        return
     yield from _bounds("fail_nth", fail_nth(step), 0, c.FAIL_NTH_MAX)
     if isinstance(step, c.Reclaim) and not guest:
         yield Danger("call", "reclaim is for guests only")

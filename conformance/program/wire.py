@@ -1,4 +1,5 @@
-"""The wire: what the executor reads and writes. One way each: Program -> words, words -> Outcome.
+"""The wire: what the executor reads and writes. Program -> words here, words -> Outcome in
+wire_outcome.
 
 Everything is little-endian 64-bit words, so that the C side stays a loop over a switch. The
 executor knows no kinds and no structs: it makes system calls, stores and reads back bytes,
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from array import array
 from enum import IntEnum, IntFlag
-from struct import unpack, unpack_from
+from struct import unpack
 from typing import Final
 
 from conformance.abi.syscalls import I386, X86_64
@@ -34,7 +35,6 @@ from conformance.program.mmap_flags import (
     MREMAP_MAYMOVE,
     mmap_flags,
 )
-from conformance.program.outcome import Coverage, Outcome, Snapshot, Status
 from conformance.program.places import (
     ARENA_BASE,
     ARENA_END_MAX,
@@ -46,11 +46,11 @@ from conformance.program.places import (
 )
 from conformance.program.plan import plan_of
 from conformance.program.program import Program, Rights
+from conformance.program.race import ACTORS_MAX, RESULTS_MAX, placed, serial_of
 
 MAGIC_PROGRAM: Final = 0x4D56_5047
 MAGIC_OUTCOME: Final = 0x4D56_4F55
 MASK64: Final = (1 << 64) - 1
-_CRASHED: Final = Status.CRASHED.value
 
 
 class Op(IntEnum):
@@ -77,6 +77,9 @@ class Op(IntEnum):
     RECLAIM = 19  # result 0 or -errno
     FAIL_NTH = 20  # count; no result: in the next call that allocation fails
     FAULT_LEFT = 21  # a peek of 8 bytes: what was left of the count
+    RACE = 22  # see _encode_race(); result 0, and a peek of the results of all its actors
+    STORE = 23  # only in a RACE: address, value; result of call.Store
+    EXIT = 24  # only in a RACE, of the second process; result 0
 
 
 class Observe(IntFlag):
@@ -107,6 +110,15 @@ COVER_NEW_MAX: Final = 1024
 COVER_PLACES_MAX: Final = 8192
 COVERAGE: Final = Observe.COVER_NEW | Observe.COVER_EDGES | Observe.COVER_PLACES
 
+
+# A race, as the executor counts it.
+RACE_ACTORS_MAX: Final = ACTORS_MAX
+RACE_RESULTS_MAX: Final = RESULTS_MAX
+RACE_THREAD, RACE_PROCESS, RACE_REMOTE = 0, 1, 2
+_PLACE: Final = {
+    c.ActorPlace.THREAD: RACE_THREAD, c.ActorPlace.PROCESS: RACE_PROCESS,
+    c.ActorPlace.REMOTE: RACE_REMOTE,
+}  # fmt: skip
 
 RIGHTS_NUMBER: Final = {right: number for number, right in enumerate(Rights)}
 BACKING_NUMBER: Final = {Backing.MEMFD: 0, Backing.TMPFS: 1, Backing.DISK: 2}
@@ -199,6 +211,8 @@ def _encode_step(step: c.AnyStep, serial: int, words: list[int]) -> int:
         return _encode_ranges(step, words)
     elif type(step) is c.ProcessMadvise:
         return _encode_process_madvise(step, words)
+    elif type(step) is c.Race:
+        return _encode_race(step, serial, words)
     else:
         _encode_rare(step, words)
     return 1
@@ -282,10 +296,7 @@ def _encode_pokes(pokes: tuple[Poke, ...], words: list[int]) -> int:
 def _encode_ranges(step: c.MadviseRanges, words: list[int]) -> int:
     pokes = pokes_of(step)
     ops = _encode_pokes(pokes, words) + _begin_fault(step.fail_nth, words)
-    if step.ilp32:
-        _syscall32(words, "madvise_ranges", step.ctl_at)
-    else:
-        words.extend((Op.RANGES | 2 << 8, step.ctl_at))
+    _call_ranges(step, words)
     for poke in pokes:
         if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
             words.extend((_PEEK, poke.at, len(poke.data)))
@@ -308,8 +319,21 @@ def _end_fault(fail_nth: int, words: list[int]) -> int:
     return 1
 
 
+def _call_ranges(step: c.MadviseRanges, words: list[int]) -> None:
+    if step.ilp32:
+        _syscall32(words, "madvise_ranges", step.ctl_at)
+    else:
+        words.extend((Op.RANGES | 2 << 8, step.ctl_at))
+
+
 def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
     ops = _encode_pokes(pokes_of(step), words) + _begin_fault(step.fail_nth, words)
+    _call_process_madvise(step, words)
+    words.append(_ZONE_CHECK)  # the next call finds the zones poisoned again
+    return ops + 2 + _end_fault(step.fail_nth, words)
+
+
+def _call_process_madvise(step: c.ProcessMadvise, words: list[int]) -> None:
     count = len(step.vec) if step.count is None else step.count
     if step.ilp32:
         name = "process_madvise"
@@ -317,70 +341,40 @@ def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
     else:
         nr = X86_64["process_madvise"]
         _syscall(words, nr, step.pidfd, step.vec_at, count, step.advice, step.flags)
-    words.append(_ZONE_CHECK)  # the next call finds the zones poisoned again
-    return ops + 2 + _end_fault(step.fail_nth, words)
 
 
-def decode(data: bytes | memoryview, offset: int = 0) -> tuple[int, Outcome, int]:
-    """One outcome at a byte offset: its id, the outcome, and the offset after it.
-
-    Raises ValueError when the words are not an outcome (a corrupted ring).
-    """
-    head, ident, state, counts = unpack_from("<4Q", data, offset)
-    total = head & 0xFFFF_FFFF
-    if head >> 32 != MAGIC_OUTCOME or offset + total * 8 > len(data):
-        raise ValueError(f"no outcome at byte {offset} of the ring: first word {head:#x}")
-    end = offset + total * 8
-    at = offset + 32
-    n_results, n_snapshots = state >> 32 & 0xFFFF, state >> 48
-    results: tuple[int, ...] = unpack_from(f"<{n_results}q", data, at)
-    at += n_results * 8
-    peeks = []
-    for _ in range(counts & 0xFFFF_FFFF):
-        (size,) = unpack_from("<Q", data, at)
-        peeks.append(bytes(data[at + 8 : at + 8 + (size >> 32)]))
-        at += 8 + ((size & 0xFFFF_FFFF) + 7 & ~7)
-    snapshots = []
-    for _ in range(n_snapshots):
-        (what,) = unpack_from("<Q", data, at)
-        at += 8
-        n_vmas, n_pages = 4 * (what >> 32 & 0xFFFF), what >> 48
-        vmas: tuple[int, ...] = unpack_from(f"<{n_vmas}Q", data, at)
-        pages: tuple[int, ...] = unpack_from(f"<{n_pages}Q", data, at + n_vmas * 8)
-        at += (n_vmas + n_pages) * 8
-        snapshots.append(Snapshot(what & 0xFFFF, bool(what >> 16 & 1), vmas, pages))
-    n_outside = 4 * (counts >> 32)
-    outside: tuple[int, ...] = unpack_from(f"<{n_outside}Q", data, at)
-    if state & 0xFF == _CRASHED:  # only who watches the kernel from outside can say so
-        raise ValueError(f"status {state & 0xFF} at byte {offset} of the ring is none of its own")
-    outcome = Outcome(
-        status=Status(state & 0xFF),
-        results=results,
-        peeks=tuple(peeks),
-        snapshots=tuple(snapshots),
-        outside=outside,
-        signal=state >> 8 & 0xFF,
-        step=state >> 16 & 0xFFFF,
-        coverage=_coverage(data, at + n_outside * 8, end),
-    )
-    return ident, outcome, end
+def _encode_race(race: c.Race, serial: int, words: list[int]) -> int:
+    """All structs, then [RACE] [actors] and for each [place | repeats << 8 | ops << 24 |
+    words << 32] [delay] op..., then what is read back."""
+    structs = placed(race)
+    ops = _encode_pokes(tuple(one.poke for one in structs), words)
+    head = len(words)
+    words += (0, len(race.actors))
+    for number, actor in enumerate(race.actors):
+        start = len(words)
+        words += (0, actor.delay)
+        for index, step in enumerate(actor.steps):
+            _encode_call(step, serial_of(serial, number, index), words)
+        steps = len(actor.steps) << 24 | (len(words) - start) << 32
+        words[start] = _PLACE[actor.place] | actor.repeat << 8 | steps
+    words[head] = Op.RACE | (len(words) - head) << 8
+    for one in structs:
+        if one.peeked:
+            words.extend((_PEEK, one.poke.at, len(one.poke.data)))
+            ops += 1
+    words.append(_ZONE_CHECK)
+    return ops + 2
 
 
-def _coverage(data: bytes | memoryview, at: int, end: int) -> Coverage | None:
-    """From the sections in [at, end), if there are any."""
-    if at == end:
-        return None
-    edges: tuple[int, ...] = ()
-    places: tuple[int, ...] = ()
-    while at < end:
-        (head,) = unpack_from("<Q", data, at)
-        which, words = head & 0xFFFF_FFFF, head >> 32
-        if which == Section.EDGES:
-            (count,) = unpack_from("<Q", data, at + 8)
-            edges = unpack_from(f"<{count}H", data, at + 16)
-        elif which == Section.PLACES:
-            places = unpack_from(f"<{words}Q", data, at + 8)
-        else:
-            raise ValueError(f"no section {which} of an outcome, at byte {at} of the ring")
-        at += 8 + words * 8
-    return Coverage(edges, places)
+def _encode_call(step: c.ActorStep, serial: int, words: list[int]) -> None:
+    """One op of an actor: a call whose structs are in place, or what is no call."""
+    if isinstance(step, c.Store):
+        words.extend((Op.STORE | 3 << 8, step.at, step.value))
+    elif isinstance(step, c.Exit):
+        words.append(Op.EXIT | 1 << 8)
+    elif isinstance(step, c.MadviseRanges):
+        _call_ranges(step, words)
+    elif isinstance(step, c.ProcessMadvise):
+        _call_process_madvise(step, words)
+    else:
+        _encode_step(step, serial, words)

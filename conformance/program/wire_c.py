@@ -43,6 +43,7 @@ def header() -> str:
         "Rights of a program",
         {f"RIGHTS_{right.name}": number for right, number in wire.RIGHTS_NUMBER.items()},
     )
+    parts += _section("Races", {n: v for n, v in _integers(wire) if n.startswith("RACE_")})
     parts += _section(
         "What a FORK_EXEC reads back",
         {f"HEIR_{n.upper().replace(chr(39), '').replace(' ', '_')}": i for i, n in enumerate(HEIRS)}

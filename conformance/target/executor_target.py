@@ -23,7 +23,8 @@ import msgspec
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.outcome import Outcome, Status
 from conformance.program.program import Program
-from conformance.program.wire import Observe, decode
+from conformance.program.wire import Observe
+from conformance.program.wire_outcome import decode
 from conformance.target import limits
 from conformance.target.batches import Batch, Submission, cut
 from conformance.target.executor_build import ExecutorUnavailable, build_executor

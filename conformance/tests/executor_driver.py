@@ -16,7 +16,8 @@ from typing import IO, Final
 
 from conformance.program.outcome import Outcome
 from conformance.program.program import Program
-from conformance.program.wire import MAGIC_PROGRAM, Observe, decode, encode
+from conformance.program.wire import MAGIC_PROGRAM, Observe, encode
+from conformance.program.wire_outcome import decode
 
 RING_BYTES: Final = 16 << 20
 WORDS: Final = struct.Struct("<QQQ")

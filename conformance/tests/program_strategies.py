@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from conformance.abi.advice import ADVICES
@@ -107,6 +108,8 @@ def controls(draw: st.DrawFn) -> cs.Control:
 @st.composite
 def steps(draw: st.DrawFn, files: list[FileSlot]) -> c.Step:
     kind = draw(st.sampled_from(list(c.Step.__args__)))
+    if kind is c.Race:
+        return draw(races(files))
     if kind is c.Mmap:
         full = draw(mappings(draw(st.integers(0, ROOM)), draw(st.integers(1, 8)), files))
         return c.Mmap(
@@ -138,6 +141,23 @@ def steps(draw: st.DrawFn, files: list[FileSlot]) -> c.Step:
     }  # fmt: skip
     step: c.Step = draw(simple[kind])
     return step
+
+
+@st.composite
+def races(draw: st.DrawFn, files: list[FileSlot]) -> c.Race:
+    """Actors of any kind; a step that no actor may take becomes one that it may."""
+    actors = []
+    for number in range(draw(st.integers(2, 3))):
+        taken: list[c.ActorStep] = []
+        for i in range(draw(st.integers(1, 2))):
+            step = draw(steps(files))
+            if not isinstance(step, c.Madvise | c.Munmap | c.Mprotect | c.Mremap | c.TouchPages):
+                step = c.ProcessMadvise(4, vec_at=p.ZONE_BASE + 0x100 * (1 + 2 * number + i))
+            taken.append(msgspec.structs.replace(step, ilp32=False) if isinstance(step, c.Madvise)
+                         else step)  # fmt: skip
+        place = draw(st.sampled_from((c.ActorPlace.THREAD, c.ActorPlace.PROCESS)))
+        actors.append(c.Actor(tuple(taken), place, draw(st.integers(0, 99)), 1))
+    return c.Race(tuple(actors))
 
 
 @st.composite

@@ -20,8 +20,8 @@ from conformance.program.wire import (
     MAGIC_OUTCOME,
     Observe,
     Section,
-    decode,
 )
+from conformance.program.wire_outcome import decode
 from conformance.target.batches import cut, outcome_bytes_max
 from conformance.target.guest_images import find_image
 from conformance.target.limits import PART_BYTES

@@ -5,7 +5,8 @@ import struct
 import pytest
 
 from conformance.program.outcome import Status
-from conformance.program.wire import MAGIC_OUTCOME, decode
+from conformance.program.wire import MAGIC_OUTCOME
+from conformance.program.wire_outcome import decode
 
 
 def outcome_words(status: int) -> bytes:

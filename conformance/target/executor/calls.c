@@ -81,12 +81,23 @@ HOT bool call_possible(const struct op *op)
 	}
 }
 
-HOT s64 call_syscall(const u64 *word)
+/* What a call leaves behind in files that other programs use, too. */
+static inline __attribute__((always_inline)) void note(const u64 *word)
 {
 	if (word[0] == NR_MMAP)
 		files_mapped(word[5], word[4] & MAP_SHARED);
 	else if (word[0] == NR_FCNTL)
 		files_sealed(word[1]);
+}
+
+void call_noted(const u64 *word)
+{
+	note(word);
+}
+
+HOT s64 call_syscall(const u64 *word)
+{
+	note(word);
 	return sys(word[0], word[1], word[2], word[3], word[4], word[5], word[6]);
 }
 

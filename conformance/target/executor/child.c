@@ -101,6 +101,22 @@ static inline __attribute__((always_inline)) void run_call(const struct op *op)
 	record_result(memory_errors == errors_before ? result : result - (s64)MEMORY_ERROR);
 }
 
+/* The same for calls that are made together. */
+static void run_race(const struct op *op)
+{
+	zone_open();
+	race_run(op, !not_placed);
+	zone_close();
+	not_placed = false;
+}
+
+static void run_fork_exec(void)
+{
+	heirs_forget();
+	record_result(call_fork_exec());
+	heirs_report();
+}
+
 static inline __attribute__((always_inline)) void run_op(const struct program *program, const struct op *op, bool last)
 {
 	const u64 *w = op->word;
@@ -112,8 +128,7 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 		run_call(op);
 		break;
 	case OP_POKE:
-		if (!zone_poke(w[0], w[1], w + 2))
-			not_placed = true;
+		not_placed |= !zone_poke(w[0], w[1], w + 2);
 		break;
 	case OP_PEEK:
 		zone_peek(w[0], w[1]);
@@ -128,9 +143,7 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 		record->unable = !rights_limit(w[0]);
 		break;
 	case OP_FORK_EXEC:
-		heirs_forget();
-		record_result(call_fork_exec());
-		heirs_report();
+		run_fork_exec();
 		break;
 	case OP_FILE:
 		record->unable = !files_use(w[0], w[1], w[2]);
@@ -155,6 +168,9 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 		break;
 	case OP_RECLAIM:
 		record_result(call_reclaim());
+		break;
+	case OP_RACE:
+		run_race(op);
 		break;
 	case OP_REMOTE:
 		record->unable = !remote_start(program);

@@ -26,6 +26,9 @@ static const u32 op_words[] = {
 	[OP_RECLAIM] = 1,
 	[OP_FAIL_NTH] = 2,
 	[OP_FAULT_LEFT] = 1,
+	[OP_STORE] = 3,
+	[OP_EXIT] = 1,
+	[OP_RACE] = 0,
 };
 
 static bool inside(u64 start, u64 bytes, u64 low, u64 high)
@@ -73,6 +76,13 @@ static const char *check_op(const struct op *op, const struct program *program)
 		if (program->observe & OBSERVE_WHOLE)
 			return "a FAIL_NTH is not for a process under ptrace";
 		break;
+	case OP_STORE:
+	case OP_EXIT:
+		return "only actors of a RACE make a STORE or an EXIT";
+	case OP_RACE:
+		if (!race_results(w, w + op->words - 1))
+			return "a RACE is malformed";
+		break;
 	default:
 		break;
 	}
@@ -94,6 +104,7 @@ static bool gives_result(u32 code)
 	case OP_MAP_SECRET:
 	case OP_MAP_PERF:
 	case OP_RECLAIM:
+	case OP_RACE:
 		return true;
 	default:
 		return false;
@@ -129,7 +140,7 @@ const char *program_decode(const u64 *words, size_t n_words, struct program *pro
 			return "it has fewer ops than it says";
 		op = op_at(at);
 		if (op.code >= ARRAY_SIZE(op_words) || !op.words || op.words > end - at ||
-		    (op.code != OP_POKE && op_words[op.code] != op.words))
+		    (op_words[op.code] && op_words[op.code] != op.words))
 			return "an op has an unknown code or the wrong size";
 		problem = check_op(&op, program);
 		if (problem)
@@ -141,6 +152,8 @@ const char *program_decode(const u64 *words, size_t n_words, struct program *pro
 			peek_words += 2;
 		else if (op.code == OP_FORK_EXEC)
 			peek_words += 1 + HEIRS;
+		else if (op.code == OP_RACE)
+			peek_words += 1 + race_results(op.word, op.word + op.words - 1);
 		at += op.words;
 	}
 	if (at != end)

@@ -96,6 +96,11 @@ struct record {
 	volatile u32 remote_wanted; /* futex: 1 when the second process is to look */
 	volatile u32 remote_stands; /* futex: 1 when it is what it is to be */
 	volatile u32 remote_refused; /* it could not become that */
+	const u64 *race_words; /* of the race at hand */
+	volatile u32 race_actors;
+	volatile u32 race_ready; /* actors that stand at the start */
+	volatile u32 race_left; /* futex: actors that still run */
+	s64 race_results[RACE_RESULTS_MAX];
 	s64 results[RECORD_RESULTS];
 	u64 peeks[RECORD_PEEK_WORDS];
 	u64 snapshots[RECORD_SNAPSHOT_WORDS];
@@ -162,6 +167,7 @@ _Noreturn void child_fail(const char *what, long err);
 
 void calls_end(void);
 s64 call_syscall(const u64 *word);
+void call_noted(const u64 *word);
 s64 call_syscall32(const u64 *word);
 s64 call_ranges(u64 ctl);
 s64 call_uffd(u64 start, u64 length, bool wp);
@@ -260,7 +266,16 @@ void remote_create(void);
 void remote_open_self(void);
 s64 remote_fork_snapshot(const struct program *program);
 bool remote_start(const struct program *program);
+void remote_race(void);
+int remote_process(void);
 void remote_finish(void);
+
+/* race.c: calls made at the same time */
+
+void race_init(void);
+u32 race_results(const u64 *word, const u64 *end);
+void race_run(const struct op *op, bool placed);
+void race_remote(void);
 
 /* rights.c: programs with fewer rights */
 

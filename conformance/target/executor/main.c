@@ -133,6 +133,7 @@ static void prepare(void)
 	selftest();
 	heirs_create();
 	reclaim_open();
+	race_init();
 }
 
 static void run_batch(const struct doorbell *bell, u64 *used, bool again)

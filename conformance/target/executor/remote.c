@@ -15,6 +15,9 @@
 #define PF_KTHREAD 0x00200000 /* in field 9 of /proc/PID/stat */
 #define KTHREADD 2 /* the pid of the first kernel thread, in the first pid namespace */
 
+#define REMOTE_LOOK 1 /* what it is told to do */
+#define REMOTE_RACE 2
+
 static int remote_pidfd = -1;
 
 static void hold(int fd, int at, const char *what)
@@ -111,6 +114,20 @@ s64 remote_fork_snapshot(const struct program *program)
 	return 0;
 }
 
+/* Until it is to look around. */
+static void wait_for_orders(void)
+{
+	u32 wanted;
+
+	while ((wanted = record->remote_wanted) != REMOTE_LOOK) {
+		if (wanted == REMOTE_RACE) {
+			record->remote_wanted = 0;
+			race_remote();
+		}
+		sys(SYS_futex, &record->remote_wanted, FUTEX_WAIT, 0, NULL);
+	}
+}
+
 /* Op REMOTE: a fork that waits, with a pidfd, until remote_finish(). */
 bool remote_start(const struct program *program)
 {
@@ -129,8 +146,7 @@ bool remote_start(const struct program *program)
 		}
 		record->remote_stands = 1;
 		sys(SYS_futex, &record->remote_stands, FUTEX_WAKE, 1);
-		while (!record->remote_wanted)
-			sys(SYS_futex, &record->remote_wanted, FUTEX_WAIT, 0, NULL);
+		wait_for_orders();
 		child_open_proc();
 		snapshot_take(&myself, program, record_step(), true, true);
 		sys(SYS_exit_group, 0);
@@ -142,13 +158,30 @@ bool remote_start(const struct program *program)
 	return pid > 0 && sys(SYS_dup3, remote_pidfd, FD_PIDFD_REMOTE, O_CLOEXEC) >= 0;
 }
 
+static void tell(u32 what)
+{
+	record->remote_wanted = what;
+	sys(SYS_futex, &record->remote_wanted, FUTEX_WAKE, 1);
+}
+
+/* The second process is an actor of the race that begins. */
+void remote_race(void)
+{
+	tell(REMOTE_RACE);
+}
+
+/* The second process, -1 without one. */
+int remote_process(void)
+{
+	return remote_pidfd;
+}
+
 /* After the last op: the second process takes the last snapshot. */
 void remote_finish(void)
 {
 	if (remote_pidfd < 0)
 		return;
-	record->remote_wanted = 1;
-	sys(SYS_futex, &record->remote_wanted, FUTEX_WAKE, 1);
+	tell(REMOTE_LOOK);
 	reap(remote_pidfd);
 	sys(SYS_close, FD_PIDFD_REMOTE);
 	remote_pidfd = -1;

@@ -60,6 +60,19 @@ static inline __attribute__((always_inline)) u64 read_pages(u64 at, u64 *pages)
 	return signal;
 }
 
+/* One word: the signal that storing it ended with, or 0. */
+static inline __attribute__((always_inline)) u64 store_word(u64 at, u64 value)
+{
+	u64 signal = 0;
+
+	asm volatile("1:	movq %[value], (%[at])\n"
+		     "2:\n" FIXUP("1b", "2b", "2b")
+		     : "+a"(signal)
+		     : [at] "r"(at), [value] "r"(value)
+		     : "memory");
+	return signal;
+}
+
 /* One word in each page, in order; see call.TouchPages for the result. */
 static inline __attribute__((always_inline)) s64 touch_pages(u32 page, u32 pages, bool write, u32 serial)
 {

@@ -15,7 +15,7 @@
 
 #include "executor.h"
 
-#define EXTENTS_MAX 32 /* POKEs and PEEKs of one call; a call has four structs */
+#define EXTENTS_MAX 128 /* POKEs and PEEKs of one call with four structs, or of 16 in a race */
 #define MARGIN 64 /* bytes around a poke whose pages are looked at, too */
 
 _Static_assert(ZONE_PAGES == ZONE_RO_PAGES && ZONE_PAGES <= 64, "zones of one size, a bit a page");

@@ -29,6 +29,9 @@
 #define OP_RECLAIM	19
 #define OP_FAIL_NTH	20
 #define OP_FAULT_LEFT	21
+#define OP_RACE	22
+#define OP_STORE	23
+#define OP_EXIT	24
 
 /* How a program is run and looked at */
 #define OBSERVE_READ_ALL	1
@@ -51,6 +54,13 @@
 #define RIGHTS_NO_SYS_NICE	1
 #define RIGHTS_NO_SYS_ADMIN	2
 #define RIGHTS_OTHER_USER	3
+
+/* Races */
+#define RACE_ACTORS_MAX	4
+#define RACE_RESULTS_MAX	256
+#define RACE_THREAD	0
+#define RACE_PROCESS	1
+#define RACE_REMOTE	2
 
 /* What a FORK_EXEC reads back */
 #define HEIR_OWN_HEAP	0
