@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.model.allocations import Allocations
+from conformance.model.pauses import Pause
 from conformance.program.content import FILE_TAG
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.places import ARENA_BASE, PAGE
@@ -67,9 +68,10 @@ class Vma:
     """struct vm_area_struct, as far as it shows. start, end, pgoff in pages.
 
     anonymous: vma_is_anonymous(), true of private /dev/zero too. anon_vma: an identity, 0 for
-    none. special: it forbids splitting (vm_special_mapping). secret: secretmem. handle: which
-    open file it was mapped from, since two opens of one file do not merge. shift: by how many
-    pages the anonymous offset of a private file mapping exceeds its place (anon_pgoff_apart).
+    none, negative where a fork made it. special: it forbids splitting (vm_special_mapping).
+    secret: secretmem. handle: which open file it was mapped from, since two opens of one file do
+    not merge. shift: by how many pages the anonymous offset of a private file mapping exceeds its
+    place (anon_pgoff_apart).
     """
 
     __slots__ = ("start", "end", "flags", "pgoff", "file", "anonymous", "anon_vma", "special",
@@ -112,7 +114,7 @@ class AddressSpace:
 
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
-                 "tables", "memory_error", "allocations")  # fmt: skip
+                 "tables", "memory_error", "allocations", "pause")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -132,6 +134,7 @@ class AddressSpace:
         self.tables: set[int] = set()  # if large: 2 MiB where a page table is, or may be left
         self.memory_error = False  # the call at hand met poisoned memory: SIGBUS comes with it
         self.allocations = Allocations()
+        self.pause: Pause | None = None  # in a race: told of each atomic step before it is made
         self.unsure = ""  # why the state is not known any more, or ""
 
     def find(self, page: int) -> int:

@@ -14,7 +14,14 @@ from conformance.model.memory_failure import POISON
 from conformance.model.policy import GAP_ERRNO, Policy
 from conformance.model.process import Process
 from conformance.model.statistics import Statistics, pack_per_range
-from conformance.model.walk import apply_part
+from conformance.model.walk import (
+    POPULATE_READ,
+    POPULATE_WRITE,
+    apply_part,
+    drop_lock,
+    dropped_between,
+    take_lock,
+)
 from conformance.program.kernel_facts import RangesCall
 from conformance.program.places import PAGE
 from conformance.program.struct_shapes import LP64_SHAPE, Shape
@@ -127,7 +134,18 @@ class _Run:
         self.failed = 0
 
     def range(self, entry: RangeIn, offset: int) -> int:
-        """One range: 0, or the errno that ends the call."""
+        """One range, under one lock: 0, or the errno that ends the call."""
+        space = self.request.space
+        if space.pause is None:
+            return self._range(entry, offset)
+        if entry.advice in (POPULATE_READ, POPULATE_WRITE):
+            space.unsure = "madvise_ranges() that populates in a race"
+        take_lock(space, entry.advice, (self.stats.pack(0), self.success, self.partial))
+        error = self._range(entry, offset)
+        drop_lock(space)
+        return error
+
+    def _range(self, entry: RangeIn, offset: int) -> int:
         self.success = self.partial = False
         self.advised = self.failed = 0
         start = page_of(entry.start)
@@ -202,6 +220,8 @@ class _Run:
             if error:
                 return error
             page = part_end
+            if page < end:
+                dropped_between(space, advice, self.stats.pack(0))
         return 0
 
     def _mapped_after(self, page: int, end: int) -> bool:

@@ -9,6 +9,7 @@ from conformance.abi.errnos import EFAULT, EINVAL, ENOMEM
 from conformance.model.address_space import AddressSpace
 from conformance.model.argument_checks import access_ok, as_int, check_range
 from conformance.model.call_madvise import advise
+from conformance.model.pauses import TELL
 from conformance.model.process import Process
 from conformance.model.remote_access import access, check_remote, find_task
 from conformance.program.call import ProcessMadvise
@@ -136,6 +137,8 @@ def _vector(space: AddressSpace, vec: list[tuple[int, int]], advice: int) -> int
     error = 0
     first = True
     for start, length in vec:
+        if space.pause is not None:  # what came of the element before
+            space.pause(TELL, 0, left)
         if left == 0:
             break
         if length == 0 and not first:

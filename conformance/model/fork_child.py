@@ -29,6 +29,8 @@ def fork(parent: AddressSpace) -> AddressSpace:
             cite("fork-wipeonfork")
             new.anon_vma = 0
             continue
+        if new.anon_vma:  # its chain has the parent's and one of its own: vma_is_fork_child()
+            new.anon_vma = -len(child.vmas)
         if needs_copy(vma):
             if vma.flags & f.GU:
                 met("fork-guards")

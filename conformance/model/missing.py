@@ -9,6 +9,7 @@ from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.mapping import Backing, Kind, Mapping, Uffd
 from conformance.program.plan import plan_of
 from conformance.program.program import Program, Rights
+from conformance.program.race import flat
 
 _NOT_EVERYWHERE: Final = frozenset(
     {Kind.DROPPABLE, Kind.SECRETMEM, Kind.HUGETLB, Kind.VVAR, Kind.PERF}
@@ -33,7 +34,8 @@ def missing_feature(program: Program, facts: KernelFacts) -> str:
         missing = _mapping(mapping, facts)
         if missing:
             return missing
-    for step in program.steps:
+    steps = flat(program.steps) if plan_of(program).race else program.steps
+    for step in steps:
         if type(step) is Mmap:
             missing = _mapping(step.mapping, facts)
             if missing:
@@ -51,7 +53,7 @@ def _ilp32(program: Program, facts: KernelFacts) -> str:
     if not facts.ilp32_calls:
         return "int $0x80 for 64-bit processes (CONFIG_IA32_EMULATION)"
     if facts.ranges_call is RangesCall.SHIM:
-        for step in program.steps:
+        for step in flat(program.steps):
             if type(step) is MadviseRanges and step.ilp32:
                 return "madvise_ranges() for ILP32 callers: the shim is a function of LP64"
     return ""

@@ -21,6 +21,7 @@ from conformance.model.page_state import touch_run
 from conformance.model.policy import DEFAULT_POLICY, Policy
 from conformance.model.prediction import Prediction
 from conformance.model.process import Process
+from conformance.model.race import Schedule, one_after_the_other, race
 from conformance.model.reclaim import reclaim
 from conformance.model.rights import facts_under
 from conformance.model.snapshot import expect_snapshot
@@ -32,9 +33,11 @@ from conformance.program.outcome import MEMORY_ERROR, NOT_PLACED
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE, page_address
 from conformance.program.plan import plan_of
 from conformance.program.program import Program, Rights
+from conformance.program.race import placed, results_of
 from conformance.program.struct_shapes import shape_of
 from conformance.spec.cite import cite, forget_cited, last_cited, met
 
+STRUCT_NAMES: Final = ("per_range", "stats", "array", "ctl")  # by Poke.part
 EACH_STEP: Final = 2  # wire.Observe.EACH_STEP
 READ_ALL: Final = 1  # wire.Observe.READ_ALL
 
@@ -55,6 +58,7 @@ _USUAL: Final[dict[type, str]] = {
     c.Fork: "fork-effect",
     c.ForkExec: "default-inherit",
     c.Reclaim: "reclaim-effect",
+    c.Race: "race-linear",
     c.Mlock: "mlock-effect",
     c.Mseal: "mseal-effect",
     c.UffdRegister: "uffd-effect",
@@ -69,19 +73,27 @@ def predict(
     policy: Policy = DEFAULT_POLICY,
     outside: tuple[int, ...] = (),
     observe: int = 0,
+    schedule: Schedule = one_after_the_other,
 ) -> Prediction:
     """Everything the model says of a program. Never raises for a program that validates.
 
     outside: the VMAs outside the arena (Outcome.outside), for a program with `whole`.
-    observe: the wire.Observe flags that the program is run with.
+    observe: the wire.Observe flags that the program is run with. schedule: orders the atomic steps
+    of actors.
     """
-    prediction = _predict(program, facts, policy, outside, observe, 0)
+    prediction = _predict(program, facts, policy, outside, observe, 0, schedule)
     if not prediction.skip and plan_of(program).fault >= 0:
 
         def again(place: int) -> Prediction:
-            return _predict(program, facts, policy, outside, observe, place)
+            return _predict(program, facts, policy, outside, observe, place, schedule)
 
         prediction.again = again
+    if plan_of(program).race:
+
+        def reorder(order: Schedule) -> Prediction:
+            return _predict(program, facts, policy, outside, observe, 0, order)
+
+        prediction.reorder = reorder
     return prediction
 
 
@@ -92,6 +104,7 @@ def _predict(
     outside: tuple[int, ...],
     observe: int,
     place: int,
+    schedule: Schedule,
 ) -> Prediction:
     """place: which of the model's allocations fails in the step that has fail_nth, 0 for none."""
     prediction = Prediction()
@@ -102,6 +115,7 @@ def _predict(
         met(rule)
     plan = plan_of(program)
     run = begin(program, facts, prediction, plan.arena_pages, plan.remote, policy, outside, place)
+    run.schedule = schedule
     process = run.process
     setup = run.serial
     for step in program.steps:
@@ -113,7 +127,7 @@ def _predict(
             run.snapshot(False, bool(observe & READ_ALL) and last)
     if not observe & EACH_STEP:
         run.snapshot(False, bool(observe & READ_ALL))
-    if process.remote is not None:
+    if process.remote is not None and not process.gone:
         space = process.remote
         prediction.snapshots.append(
             expect_snapshot(space, run.serial - 1, True, bool(observe & READ_ALL))
@@ -169,13 +183,14 @@ def _add_outside(process: Process, outside: tuple[int, ...]) -> None:
 class Run:
     """One program on its way through the model."""
 
-    __slots__ = ("process", "out", "policy", "serial", "scanned", "place")
+    __slots__ = ("process", "out", "policy", "serial", "scanned", "place", "schedule")
 
     def __init__(self, process: Process, out: Prediction, policy: Policy, place: int) -> None:
         self.process = process
         self.place = place
         self.out = out
         self.policy = policy
+        self.schedule: Schedule = one_after_the_other
         self.serial = 0
         self.scanned = may_be_scanned(process.facts, process.space.count)
         out.judged_until = -1
@@ -239,6 +254,8 @@ class Run:
             return 0
         if isinstance(step, c.Reclaim):
             return reclaim(process)
+        if isinstance(step, c.Race):
+            return self._race(step)
         if isinstance(step, c.Mlock):
             return mlock(process, step)
         if isinstance(step, c.Mseal):
@@ -330,7 +347,6 @@ class Run:
             self._begin_fault(step.fail_nth)
             result = madvise_ranges(self.process, step.ctl_at, self.policy, shape)
             self._end_fault(step.fail_nth)
-        names = ("per_range", "stats", "array", "ctl")
         peeked: list[tuple[int, int]] = []
         for poke in pokes:
             if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
@@ -339,10 +355,40 @@ class Run:
                     self.out.free_peeks[len(self.out.peeks)] = "lazy-free"
                 if poke.at < ARENA_END_MAX:
                     met("stats-single-fetch")
-                self._note_peek(data, names[poke.part])
+                self._note_peek(data, STRUCT_NAMES[poke.part])
                 peeked.append((poke.at, len(poke.data)))
+        self._zone_peek(peeked)
+        self._note_fault(step.fail_nth)
+        return result
+
+    def _race(self, step: c.Race) -> int:
+        """All structs are stored, the actors act, and all is read back."""
+        memory = self.process.memory
+        structs = placed(step)
+        memory.begin_call()
+        result = 0 if self._place(tuple([one.poke for one in structs])) else NOT_PLACED
+        memory.begin_call()
+        results = [[NOT_PLACED] * results_of(step)]
+        if not result:
+            results = race(self.process, step, self.serial, self.policy, self.schedule)
+        data = b"".join(
+            [value.to_bytes(8, "little", signed=True) for part in results for value in part]
+        )
+        self._note_peek(data, "race")
+        peeked: list[tuple[int, int]] = []
+        for one in structs:
+            if one.peeked:
+                poke = one.poke
+                data = memory.peek(poke.at, len(poke.data))
+                if memory.doubtful:
+                    self.out.free_peeks[len(self.out.peeks)] = "lazy-free"
+                self._note_peek(data, STRUCT_NAMES[poke.part])
+                peeked.append((poke.at, len(poke.data)))
+        self._zone_peek(peeked)
+        return result
+
+    def _zone_peek(self, peeked: list[tuple[int, int]]) -> None:
+        memory = self.process.memory
         met("abi-writes-confined")
         self._note_peek(memory.first_change(peeked).to_bytes(8, "little"), "zone")
         memory.forget_zone()
-        self._note_fault(step.fail_nth)
-        return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conformance.model.allowed import Alternative, Unspecified
+from conformance.model.race import Schedule
 
 
 class ExpectedSnapshot:
@@ -40,13 +41,15 @@ class Prediction:
     again: predicts the program once more, with the n-th of the places failing where the model has
     the step with fail_nth allocate; None where no step has it. fault_reached: there is such a
     place.
+    reorder: for a program with a race, the same with the atomic steps of its actors in another
+    order (they are made one after the other here); None for other programs.
     skip: a reason not to judge the program at all (it needs what the target lacks), else "".
     """
 
     __slots__ = (
         "results", "requirements", "alternatives", "unspecified", "judged_until",
         "peeks", "peek_steps", "peek_names", "free_peeks", "snapshots", "skip", "dies_at",
-        "dies_of", "again", "fault_reached",
+        "dies_of", "again", "fault_reached", "reorder",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,3 +68,4 @@ class Prediction:
         self.dies_of = 0  # of which signal
         self.again: Callable[[int], Prediction] | None = None
         self.fault_reached = False
+        self.reorder: Callable[[Schedule], Prediction] | None = None

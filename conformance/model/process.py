@@ -8,9 +8,10 @@ from conformance.program.kernel_facts import KernelFacts
 
 
 class Process:
-    """The process that runs a program. remote: the second one, a fork taken before the steps."""
+    """The process that runs a program. remote: the second one, a fork taken before the steps;
+    gone: it has ended."""
 
-    __slots__ = ("facts", "space", "memory", "files", "_zero", "remote")
+    __slots__ = ("facts", "space", "memory", "files", "_zero", "remote", "gone")
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -19,6 +20,17 @@ class Process:
         self.files: list[File] = []
         self._zero: File | None = None
         self.remote: AddressSpace | None = None
+        self.gone = False
+
+    def second(self) -> Process:
+        """The second process as one that makes calls; files are the same. There must be one."""
+        assert self.remote is not None, "plan.remote is asked first"
+        other = Process(self.facts, self.space.count)
+        other.space = self.remote
+        other.memory = UserMemory(self.remote)
+        other.files = self.files
+        other._zero = self.zero_file()
+        return other
 
     def zero_file(self) -> File:
         """/dev/zero: one open file behind all its private mappings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.abi.advice import BY_VALUE
 from conformance.abi.errnos import EACCES, EBADF, EINVAL, EPERM, ESRCH
 from conformance.model.address_space import AddressSpace
+from conformance.model.pauses import TASK
 from conformance.model.process import Process
 from conformance.program.places import (
     FD_PIDFD_DEAD,
@@ -58,6 +59,11 @@ def access(process: Process, pidfd: int) -> AddressSpace | int:
         return ESRCH
     if pidfd != FD_PIDFD_REMOTE or process.remote is None:
         return process.space
+    if process.space.pause is not None:
+        process.space.pause(TASK, 0, None)
+    if process.gone:
+        cite("remote-no-mm")
+        return ESRCH
     if not process.facts.remote_readable:
         cite("remote-ptrace-read")
         return EACCES

@@ -14,12 +14,15 @@ HUGE_PAGES: Final = 512
 
 
 def _anon_fits(space: AddressSpace, neighbour: int, own: int) -> bool:
-    """May a range whose anon_vma is `own` join this neighbour? VMAs that no fork made: both, one,
-    or the same; until 6.15 not a neighbour without, whose empty chain is not singular.
+    """May a range whose anon_vma is `own` join this neighbour? Both have the same, or one has none
+    and no fork made the other's; until 6.15 not a neighbour without, whose empty chain is not
+    singular.
 
-    Source: is_mergeable_anon_vma().
+    Source: is_mergeable_anon_vma(), vma_is_fork_child().
     """
-    if neighbour == own or not own or (not neighbour and space.facts.merge_into_unfaulted):
+    if neighbour == own or (not own and neighbour > 0):
+        return True
+    if not neighbour and own > 0 and space.facts.merge_into_unfaulted:
         return True
     met("vma-merge-anon-vma")
     return False
@@ -231,19 +234,19 @@ def merge_new(
 def prepare_anon_vma(space: AddressSpace, vma: Vma) -> None:
     """Give a VMA an anon_vma: a neighbour's where it could merge later, else a fresh one.
 
-    Source: __anon_vma_prepare(), find_mergeable_anon_vma().
+    Source: __anon_vma_prepare(), find_mergeable_anon_vma(), reusable_anon_vma().
     """
     if vma.anon_vma:
         return
     index = space.vmas.index(vma)
     if index + 1 < len(space.vmas):
         after = space.vmas[index + 1]
-        if after.anon_vma and _anon_compatible(vma, after):
+        if after.anon_vma > 0 and _anon_compatible(vma, after):
             vma.anon_vma = after.anon_vma
             return
     if index > 0:
         before = space.vmas[index - 1]
-        if before.anon_vma and _anon_compatible(before, vma):
+        if before.anon_vma > 0 and _anon_compatible(before, vma):
             vma.anon_vma = before.anon_vma
             return
     vma.anon_vma = space.next_anon_vma

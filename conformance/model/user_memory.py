@@ -11,6 +11,7 @@ from typing import Final
 from conformance.abi import vm_flags as f
 from conformance.model.address_space import AddressSpace, Vma
 from conformance.model.page_state import fault, grow_down, look, page_bytes
+from conformance.model.pauses import WORD
 from conformance.program.places import (
     ARENA_BASE,
     ARENA_END_MAX,
@@ -22,9 +23,21 @@ from conformance.program.places import (
     ZONE_RO_END,
 )
 
+WORD_BYTES: Final = 8
 ZONE_MARGIN: Final = 64  # bytes around a struct whose pages the executor looks at as well
 STACK_REACH: Final = 512 * PAGE  # below the arena: where a MAP_GROWSDOWN mapping may grow to
 POISON_PAGE: Final = bytes([ZONE_POISON]) * PAGE
+
+
+def words_of(at: int, size: int) -> list[tuple[int, int]]:
+    """(address, bytes) of the aligned 64-bit words that [at, at + size) is in."""
+    out = []
+    while size > 0:
+        length = min(size, WORD_BYTES - at % WORD_BYTES)
+        out.append((at, length))
+        at += length
+        size -= length
+    return out
 
 
 class UserMemory:
@@ -74,7 +87,19 @@ class UserMemory:
         return first
 
     def read(self, at: int, size: int) -> bytes | None:
-        """copy_from_user(): the bytes, or None for EFAULT."""
+        """copy_from_user(): the bytes, or None for EFAULT. In a race, word by word."""
+        if self.space.pause is None:
+            return self._read(at, size)
+        out = b""
+        for part, length in words_of(at, size):
+            self.space.pause(WORD, part, out)
+            data = self._read(part, length)
+            if data is None:
+                return None
+            out += data
+        return out
+
+    def _read(self, at: int, size: int) -> bytes | None:
         if (ZONE_BASE <= at and at + size <= ZONE_END) or (
             ZONE_RO_BASE <= at and at + size <= ZONE_RO_END
         ):
@@ -93,6 +118,19 @@ class UserMemory:
 
     def write(self, at: int, data: bytes) -> bool:
         """copy_to_user(): False for EFAULT; what came before the fault is written."""
+        if self.space.pause is None:
+            return self._write(at, data)
+        for part, length in words_of(at, len(data)):
+            self.space.pause(WORD, part, data)
+            if not self._write(part, data[part - at : part - at + length]):
+                return False
+        return True
+
+    def store(self, at: int, data: bytes) -> None:
+        """The program itself writes to a zone: no change that a call has made."""
+        self._zone_write(at, data)
+
+    def _write(self, at: int, data: bytes) -> bool:
         if ARENA_BASE - STACK_REACH <= at < ARENA_END_MAX:
             return self._arena_write(at, data, executor=False) == len(data)
         if not ZONE_BASE <= at < ZONE_END:

@@ -12,6 +12,7 @@ from conformance.model.address_space import PTE_POISON, AddressSpace, Vma
 from conformance.model.advice_flags import apply_flags
 from conformance.model.huge_pages import collapse
 from conformance.model.page_state import NO_MEMORY, populate
+from conformance.model.pauses import DROP, PAGE, READ, WRITE
 from conformance.spec.cite import cite, met
 
 POPULATE_READ: Final = 22
@@ -19,6 +20,12 @@ POPULATE_WRITE: Final = 23
 _FLAG_ADVICES: Final = frozenset(
     a.value for a in ADVICES if a.family in (Family.FLAGS, Family.MERGE) or a.value in (14, 15)
 )
+# Done entry by entry of the page table, while the VMA stays what it is.
+_PAGE_BY_PAGE: Final = frozenset(
+    {p.DONTNEED, p.DONTNEED_LOCKED, p.FREE, p.COLD, p.PAGEOUT, p.REMOVE, p.GUARD_INSTALL,
+     p.GUARD_REMOVE}
+)  # fmt: skip
+_LETS_GO: Final = frozenset({p.WILLNEED, p.REMOVE})  # of the lock, in the middle of a VMA
 _DISCARDS: Final = frozenset(a.value for a in ADVICES if a.discard)
 
 
@@ -27,6 +34,9 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
 
     Source: madvise_vma_behavior(). The VMA may be split, merged or gone afterwards.
     """
+    if space.pause is not None and end - start > 1 and advice in _PAGE_BY_PAGE:
+        if not vma.flags & f.HT:
+            return _page_by_page(space, vma, start, end, advice)
     if vma.flags & f.SL:
         if advice not in _DISCARDS:
             met("madvise-sealed-harmless")
@@ -100,10 +110,50 @@ def populate_part(
     return 0
 
 
+def _page_by_page(space: AddressSpace, vma: Vma, start: int, end: int, advice: int) -> int:
+    """apply_part() in a race: each entry of the page table changes by itself."""
+    for page in range(start, end):
+        if page > start and space.pause is not None:
+            space.pause(PAGE, page, 0)
+        error = apply_part(space, vma, page, page + 1, advice)
+        if error:
+            return error
+    return 0
+
+
+def take_lock(space: AddressSpace, advice: int, learnt: object) -> None:
+    """get_lock_mode(), in a race. Where the kernel can do with the lock of one VMA, the others
+    change by steps that could as well have come before or after."""
+    if space.pause is not None:
+        space.pause(WRITE if advice in _FLAG_ADVICES else READ, 0, learnt)
+
+
+def drop_lock(space: AddressSpace) -> None:
+    """The section that take_lock() began is over."""
+    if space.pause is not None:
+        space.pause(DROP, 0, None)
+
+
+def dropped_between(space: AddressSpace, advice: int, learnt: object) -> None:
+    """Behind a VMA: some advices let go of the lock, and look the next VMA up afresh."""
+    if space.pause is not None and advice in _LETS_GO:
+        space.pause(DROP, 0, None)
+        space.pause(READ, 0, learnt)
+
+
 def walk(space: AddressSpace, start: int, end: int, advice: int) -> int:
-    """madvise_walk_vmas() over pages [start, end): 0 or an errno."""
+    """madvise_walk_vmas() over pages [start, end), under the lock: 0 or an errno."""
     if advice in (POPULATE_READ, POPULATE_WRITE):
         return _populate_range(space, start, end, advice == POPULATE_WRITE)
+    if space.pause is None:
+        return _walk(space, start, end, advice)
+    take_lock(space, advice, 0)
+    error = _walk(space, start, end, advice)
+    drop_lock(space)
+    return error
+
+
+def _walk(space: AddressSpace, start: int, end: int, advice: int) -> int:
     unmapped = 0
     page = start
     while page < end:
@@ -122,6 +172,8 @@ def walk(space: AddressSpace, start: int, end: int, advice: int) -> int:
             cite("madvise-error-ends")
             return error
         page = part_end
+        if page < end:
+            dropped_between(space, advice, unmapped)
     return unmapped
 
 
@@ -129,10 +181,13 @@ def _populate_range(space: AddressSpace, start: int, end: int, write: bool) -> i
     """madvise_populate(): no VMA walk, ends at the first hole."""
     page = start
     gap = 0
+    twice = -1  # a page that was faulted in, and is looked up again
     while page < end:
+        take_lock(space, POPULATE_READ, gap)
         vma = space.at(page)
         if vma is None:
             cite("madvise-populate-gap")
+            drop_lock(space)
             if space.facts.populate_stops_at_gap:
                 return ENOMEM
             gap = ENOMEM
@@ -140,9 +195,15 @@ def _populate_range(space: AddressSpace, start: int, end: int, write: bool) -> i
             page = space.vmas[index].start if index < len(space.vmas) else end
             continue
         part_end = min(vma.end, end)
+        if space.pause is not None:
+            part_end = page + 1  # a fault may let go of the lock
         error = populate_part(space, vma, page, part_end, write, page == start)
+        drop_lock(space)
         if error:
             return error
+        if space.pause is not None and write and vma.flags & f.SH and twice != page:
+            twice = page  # VM_FAULT_COMPLETED: done, but the lock was dropped
+            continue
         page = part_end
     return gap
 

@@ -17,6 +17,7 @@ from conformance.program import call as c
 from conformance.program.call import HEIRS
 from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX
+from conformance.program.race import placed as structs_of
 from conformance.program.struct_shapes import LP64_SHAPE, Shape, shape_of
 from conformance.spec.cite import cite
 
@@ -66,7 +67,9 @@ def compare_peeks(
     before: list[Poke] = []
     call = steps.all[step]
     shape = LP64_SHAPE
-    if isinstance(call, c.MadviseRanges):
+    if isinstance(call, c.Race):
+        before = [Poke(0, b""), *(one.poke for one in structs_of(call) if one.peeked)]
+    elif isinstance(call, c.MadviseRanges):
         shape = shape_of(call.ilp32)
         before = [p for p in pokes_of(call) if p.output or ARENA_BASE <= p.at < ARENA_END_MAX]
     for index in range(first, min(after, len(seen))):
@@ -101,6 +104,11 @@ def _compare_struct(
 ) -> list[_Part]:
     if name == "zone":
         return [_zone(kernel, model)]
+    if name == "race":
+        values = [[int.from_bytes(side[i : i + 8], "little", signed=True)
+                   for i in range(0, len(side), 8)] for side in (kernel, model)]  # fmt: skip
+        words = [", ".join(map(str, side)) for side in values]
+        return [("race.results", words[0], words[1], "results of the actors", cite("race-linear"))]
     if name == "heirs":
         return _heirs(kernel, model)
     if len(kernel) != len(model):

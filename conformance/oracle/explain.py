@@ -22,6 +22,7 @@ from conformance.program.outcome import (
 )
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE
 from conformance.program.program import Program
+from conformance.program.race import serial_words
 from conformance.program.text_places import address_text, length_text, run_text
 
 SIGNAL_MAX: Final = 64  # SIGRTMAX
@@ -38,6 +39,9 @@ _TAGS: Final[dict[type, str]] = {
     c.Fork: "fork",
     c.ForkExec: "fork_exec",
     c.Reclaim: "reclaim",
+    c.Race: "race",
+    c.Store: "store",
+    c.Exit: "exit",
     c.Mlock: "mlock",
     c.Mseal: "mseal",
     c.UffdRegister: "userfaultfd",
@@ -91,6 +95,8 @@ def call_words(step: object) -> str:
     name = surface(step)
     if isinstance(step, c.Madvise | c.ProcessMadvise | c.MadviseRanges) and step.ilp32:
         name = f"ILP32 {name}"
+    if isinstance(step, c.Race):
+        return " || ".join("; ".join(map(call_words, actor.steps)) for actor in step.actors)
     if isinstance(step, c.Madvise):
         return f"{name}({_range(step.start, step.length)}, {advice_name(as_int(step.advice))})"
     if isinstance(step, c.ProcessMadvise):
@@ -150,7 +156,7 @@ def result_class(step: object, result: int) -> str:
         return f"SIGBUS-and-{result_class(step, result + MEMORY_ERROR)}"
     if result == NOT_PLACED:
         return "not-placed"
-    if isinstance(step, c.TouchPages):
+    if isinstance(step, c.TouchPages | c.Store) and (result < 0 or isinstance(step, c.TouchPages)):
         return "pages" if result >= 0 else signal_name(-result >> 16)
     if -4096 < result < 0:
         return errno_name(-result)
@@ -194,8 +200,8 @@ def content_words(tag: int, setup: int) -> str:
     if kind == "file":
         return f"page {(tag & 0xFFFF) - 1} of file {(tag & ~FILE_TAG) >> 16} as it was made"
     if kind == "written":
-        serial = (tag >> 16) - setup
-        who = f"step {serial}" if serial > 0 else "the layout"
+        serial = tag >> 16
+        who = serial_words(serial, setup) if serial > setup else "the layout"
         return f"what {who} wrote to page {(tag & 0xFFFF) - 1}"
     return "zeros" if kind == "zero" else "neither zeros nor one write"
 

@@ -114,6 +114,8 @@ def _spans(step: object) -> list[tuple[int, int]]:
     """Arena pages [first, after) that a step names; addresses below the arena are negative."""
     if isinstance(step, c.TouchPages):
         return [(step.page, step.page + step.pages)]
+    if isinstance(step, c.Race):
+        return [span for actor in step.actors for call in actor.steps for span in _spans(call)]
     if isinstance(step, c.Mmap):
         return [(step.mapping.at, step.mapping.at + step.mapping.pages)]
     if isinstance(step, c.Mremap):

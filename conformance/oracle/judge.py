@@ -30,6 +30,15 @@ def judge(program: Program, outcome: Outcome, prediction: Prediction) -> Verdict
     Raises nothing for whatever a target hands in: an outcome that has not the shape of the
     prediction is a harness-error with its reason.
     """
+    if prediction.reorder is not None:
+        from conformance.oracle.linear import judge_race  # it judges by this module
+
+        return judge_race(program, outcome, prediction, judge_one)
+    return judge_one(program, outcome, prediction)
+
+
+def judge_one(program: Program, outcome: Outcome, prediction: Prediction) -> Verdict:
+    """As judge(); of a program with a race, against one order of its actors' steps."""
     if (
         outcome.status is DONE
         and not outcome.log

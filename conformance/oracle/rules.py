@@ -40,6 +40,9 @@ def advised(step: object) -> tuple[Advised, ...]:
     """What a call of the three surfaces advises; nothing for other steps and for raw bytes."""
     if isinstance(step, c.Madvise):
         return (Advised(step.start, step.length, as_int(step.advice)),)
+    if isinstance(step, c.Race):
+        calls = [call for actor in step.actors for call in actor.steps]
+        return tuple(entry for call in calls for entry in advised(call))
     if isinstance(step, c.ProcessMadvise):
         advice = as_int(step.advice)
         return tuple(Advised(r.start, r.length, advice) for r in step.vec)

@@ -57,7 +57,8 @@ class Verdict(msgspec.Struct, frozen=True):
     differences: those of the first step where anything differs, in order of weight; what
     comes after it in the program is not judged. unspecified: steps whose outcome the model
     leaves open or could not follow. reason: for skipped, harness-error, crash and hang.
-    log: what the kernel said of itself, as in Outcome.log.
+    log: what the kernel said of itself, as in Outcome.log. race: of a program with a race, what
+    judged it: ORDER or INVARIANTS; "" for others, and where something else decided.
     """
 
     kind: VerdictKind = VerdictKind.HARNESS_ERROR
@@ -65,6 +66,7 @@ class Verdict(msgspec.Struct, frozen=True):
     unspecified: int = 0
     reason: str = ""
     log: str = ""
+    race: str = ""
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -78,7 +80,11 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.kind in BAD_KINDS
 
 
+ORDER, INVARIANTS = "order", "invariants"  # Verdict.race
+
 CONFORMANT: Final = Verdict(VerdictKind.CONFORMANT)
+BY_ORDER: Final = Verdict(VerdictKind.CONFORMANT, race=ORDER)
+BY_INVARIANTS: Final = Verdict(VerdictKind.CONFORMANT, (), 1, race=INVARIANTS)
 
 # Conformant with 1, 2, ... steps left open: shared, since almost every program gets one.
 _OPEN: Final = tuple(Verdict(VerdictKind.CONFORMANT, (), count) for count in range(64))
