@@ -21,7 +21,17 @@ from conformance.target.facts import Probed, parse_facts
 from conformance.target.guest_images import find_image, find_stock
 from conformance.target.guest_initramfs import guest_initramfs, make_initramfs
 from conformance.target.guest_link import GuestLink, GuestLost
-from conformance.target.guest_machine import Boot, Machine, machine_of, qemu, qemu_plain, uml
+from conformance.target.guest_machine import (
+    Boot,
+    Machine,
+    machine_of,
+    qemu,
+    qemu_plain,
+    qemu_plain_counted,
+    qemu_plain_two,
+    qemu_two,
+    uml,
+)
 from conformance.target.guest_suspects import Trial, settle
 from conformance.target.kernel_log import LOST, made_report
 from conformance.target.limits import Pace
@@ -39,16 +49,19 @@ WORDS: Final = "madvet.swap=32 sysctl.vm.max_map_count=700"
 
 class Kind(NamedTuple):
     """A kind of guest. words: of its command line. deadline_ms: of a program. pinned: to one CPU,
-    whichever it is, even if nobody asks for it."""
+    whichever it is, even if nobody asks for it. spread: never to one, even if somebody asks."""
 
     machine: Machine
     pace: Pace
     deadline_ms: int
     words: str = ""
     pinned: bool = False
+    spread: bool = False
 
     def cpu(self, wanted: int | None) -> int | None:
         """Which one to pin it to; None: none."""
+        if self.spread:
+            return None
         if wanted is not None or not self.pinned:
             return wanted
         cpus = sorted(os.sched_getaffinity(0))
@@ -59,11 +72,21 @@ UML: Final = Kind(uml, limits.UML_PACE, limits.UML_DEADLINE_MS, WORDS, pinned=Tr
 QEMU: Final = Kind(qemu_plain, limits.LEAN_PACE, limits.LEAN_DEADLINE_MS, WORDS)
 QEMU_STOCK: Final = Kind(qemu_plain, limits.STOCK_PACE, limits.LEAN_DEADLINE_MS, WORDS)
 QEMU_DEBUG: Final = Kind(qemu, limits.DEBUG_PACE, limits.DEBUG_DEADLINE_MS, WORDS)
+# With two processors, which run at the same time where the host has as many.
+QEMU_SMP: Final = QEMU._replace(machine=qemu_plain_two, spread=True)
+QEMU_DEBUG_SMP: Final = QEMU_DEBUG._replace(machine=qemu_two, spread=True)
+QEMU_ICOUNT: Final = QEMU._replace(machine=qemu_plain_counted)
 KINDS: Final[dict[str, tuple[str, Kind]]] = {
     "uml": ("uml", UML),
     "qemu": ("lean", QEMU),
     "qemu-debug": ("debug", QEMU_DEBUG),
+    "qemu-smp": ("lean", QEMU_SMP),
+    "qemu-debug-smp": ("debug", QEMU_DEBUG_SMP),
+    "qemu-icount": ("lean", QEMU_ICOUNT),
 }
+MUTANTS: Final = {
+    "uml": "uml-mutants", "qemu-debug": "debug-mutants", "qemu-debug-smp": "debug-mutants",
+}  # fmt: skip
 
 
 class GuestTarget(ExecutorTarget):
@@ -176,7 +199,7 @@ def open_guest(name: str, options: Options = USUAL, mutant: int | None = None) -
     this one, 0 for none. TargetError."""
     flavour, kind = KINDS[name]
     if mutant is not None:
-        flavour = {"uml": "uml-mutants", "qemu-debug": "debug-mutants"}[name]
+        flavour = MUTANTS[name]
         append = f"madvise_ranges.mutant={mutant} {options.append}".strip()
         options = options._replace(append=append)
         name = f"{name}:mutant={mutant}"

@@ -57,6 +57,21 @@ class Boot(NamedTuple):
 Machine = Callable[[Boot], list[str]]
 
 
+class Processors(NamedTuple):
+    """Of an emulated machine. threads: each has a thread of the host's, so that they run at the
+    same time. counted: time goes by instructions, so that a run can be had again."""
+
+    number: int = 1
+    threads: bool = False
+    counted: bool = False
+
+
+ONE: Final = Processors()
+TWO: Final = Processors(2, threads=True)
+COUNTED: Final = Processors(counted=True)
+ICOUNT: Final = "shift=3,sleep=off"  # 8 ns for each instruction; idle time is skipped
+
+
 def uml(boot: Boot) -> list[str]:
     """A kernel that is a process. The ring is a block device: it shares no memory with a file."""
     return [
@@ -80,16 +95,31 @@ def uml(boot: Boot) -> list[str]:
     ]
 
 
-def qemu_plain(boot: Boot) -> list[str]:
+def qemu_plain(boot: Boot, processors: Processors = ONE) -> list[str]:
     """qemu(), for speed: where the processor is emulated, each of its features costs (protection
     of user memory, a fifth level of page tables, a large register file). A typical program took
     1.7 ms instead of 2.5. To account for every page and object in a memory cgroup took a quarter
     of the time; programs that need one run on the other guests."""
     append = f"cgroup_disable=memory {boot.append}"
-    return qemu(boot._replace(append=append), "qemu64,+rdtscp")
+    return qemu(boot._replace(append=append), "qemu64,+rdtscp", processors)
 
 
-def qemu(boot: Boot, emulated: str = EMULATED) -> list[str]:
+def qemu_two(boot: Boot) -> list[str]:
+    """qemu() with two processors, for races."""
+    return qemu(boot, processors=TWO)
+
+
+def qemu_plain_two(boot: Boot) -> list[str]:
+    """qemu_plain() with two processors, for races."""
+    return qemu_plain(boot, TWO)
+
+
+def qemu_plain_counted(boot: Boot) -> list[str]:
+    """qemu_plain() whose clock counts instructions, for races that are to go the same way again."""
+    return qemu_plain(boot, COUNTED)
+
+
+def qemu(boot: Boot, emulated: str = EMULATED, processors: Processors = ONE) -> list[str]:
     """A PC. The ring is the memory of a PCI device (ivshmem). emulated: the processor without KVM.
     Each timer that is set costs there. To forget the translation of one page is cheap, while QEMU,
     told to forget all, forgets what it has compiled, too: with every check on, a typical program
@@ -98,8 +128,8 @@ def qemu(boot: Boot, emulated: str = EMULATED) -> list[str]:
     Raises TargetError without QEMU.
     """
     program = qemu_program()
-    accelerator = ("tcg,thread=single", emulated)
-    if kvm_works(program, boot.kernel):
+    accelerator = ("tcg,thread=multi" if processors.threads else "tcg,thread=single", emulated)
+    if not processors.counted and kvm_works(program, boot.kernel):
         accelerator = ("kvm", "host")
     command_line = (
         f"console=ttyS0 rdinit=/init {SUSPICIOUS} {LOGLEVEL} {NO_TIMER_CHECK} "
@@ -108,7 +138,8 @@ def qemu(boot: Boot, emulated: str = EMULATED) -> list[str]:
     )
     return [
         program,
-        *("-accel", accelerator[0], "-cpu", accelerator[1], "-m", QEMU_MEMORY, "-smp", "1"),
+        *("-accel", accelerator[0], "-cpu", accelerator[1], "-m", QEMU_MEMORY),
+        *("-smp", str(processors.number), *(("-icount", ICOUNT) if processors.counted else ())),
         *("-display", "none", "-nodefaults", "-no-reboot"),
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=bell,fd={boot.bell}", "-serial", "chardev:bell"),

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from conformance.target.executor_target import USUAL, Options
-from conformance.target.guest import KINDS, open_guest, open_kernel, open_stock
+from conformance.target.guest import KINDS, MUTANTS, open_guest, open_kernel, open_stock
 from conformance.target.host import open_host
 from conformance.target.shim import check_mutant, open_shim
 from conformance.target.target import Target, TargetNameError
 
 TARGETS: Final[dict[str, Callable[[Options], Target]]] = {"host": open_host, "shim": open_shim}
 FORMS: Final = (
-    *TARGETS, "shim:mutant=N", *KINDS, "uml:mutant=N", "qemu-debug:mutant=N", "debian:REL",
+    *TARGETS, "shim:mutant=N", *KINDS, *(f"{guest}:mutant=N" for guest in MUTANTS), "debian:REL",
     "kernel:FILE",
 )  # fmt: skip
-_MUTANT: Final = re.compile(r"(shim|uml|qemu-debug):mutant=(0|[1-9][0-9]{0,3})")
+_MUTANT: Final = re.compile(rf"(shim|{'|'.join(MUTANTS)}):mutant=(0|[1-9][0-9]{{0,3}})")
 NO_SHIM_MUTANT: Final = "shim:mutant=0"  # a guest's 0 is the kernel that has faults, with none
 _KERNEL: Final = "kernel:"
 _STOCK: Final = re.compile(r"debian:([1-9][0-9]*\.[0-9]+)")
