@@ -107,6 +107,7 @@ def _fail_on_names() -> tuple[str, ...]:
     type=click.Path(path_type=Path, file_okay=False),
     help="Of guided and atheris: what reached something new, kept in this folder and begun with.",
 )
+@click.option("--races", is_flag=True, help="Only programs whose calls are made at the same time.")
 @click.option("--no-shrink", is_flag=True, help="Keep programs as they were found.")
 @click.option("--quiet", is_flag=True, help="No progress; the summary comes all the same.")
 @canary_option()
@@ -125,6 +126,7 @@ def command(
     engine: str,
     database: str | None,
     corpus: Path | None,
+    races: bool,
     no_shrink: bool,
     quiet: bool,
     canary: bool,
@@ -139,7 +141,7 @@ def command(
         targets=targets,
         append=append,
         seed=secrets.randbits(32) if seed is None else seed,
-        workers=workers or len(os.sched_getaffinity(0)),
+        workers=workers or _workers(races),
         surfaces=surface_names() if surfaces is None else surfaces,
         advices=tuple(values[name] for name in advices or ()),
         programs=programs,
@@ -150,6 +152,7 @@ def command(
         engine=engine,
         database=database or "",
         corpus=str(corpus.absolute()) if corpus else "",
+        races=races,
     )
     try:
         _prepare_engine(options)
@@ -170,6 +173,8 @@ def _prepare_engine(options: CampaignOptions) -> None:
     ):
         if given and options.engine not in engines:
             raise InputError(f"--{name} is for --engine {' or '.join(engines)}")
+    if options.races and options.engine != RANDOM:
+        raise InputError(f"--races is for --engine {RANDOM}")
     module, remedy = NEEDS.get(options.engine, ("", ""))
     if module and find_spec(module) is None:
         raise OutputError(f"--engine {options.engine}: {module} is not installed: {remedy}")
@@ -185,6 +190,12 @@ def _given(options: CampaignOptions) -> tuple[Program, ...]:
         return ()
     guest = all(map(is_guest, options.targets))
     return tuple(read_program_file(path, guest).program for path in find_files((folder,)))
+
+
+def _workers(races: bool) -> int:
+    """One for each CPU; but the actors of a race run on CPUs of their own."""
+    cpus = len(os.sched_getaffinity(0))
+    return max(1, cpus // 2) if races else cpus
 
 
 def _run(
@@ -219,6 +230,8 @@ def again(options: CampaignOptions) -> str:
         words += ["--surface", ",".join(options.surfaces)]
     if options.advices:
         words += ["--advice", ",".join(names[value] for value in options.advices)]
+    if options.races:
+        words += ["--races"]
     if options.programs is not None:
         words += ["--programs", str(options.programs)]
     if options.seconds is not None:

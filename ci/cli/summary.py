@@ -10,7 +10,7 @@ import msgspec
 
 from ci.cli import exit_codes
 from ci.cli.output import FindingFolder
-from conformance.oracle.verdict import VerdictKind
+from conformance.oracle.verdict import INVARIANTS, ORDER, VerdictKind
 from conformance.program.call import SURFACES
 from fuzz.engine.budget import CampaignOptions
 from fuzz.engine.loop import CampaignResult, Ending
@@ -71,6 +71,11 @@ def summary_lines(
     yield "  steps: " + ", ".join(
         f"{total.surfaces.get(name, 0):,} {name}" for name in SURFACES if name in total.surfaces
     )
+    if total.races:
+        yield (
+            f"  races: {total.races.get(ORDER, 0):,} explained by an order of their steps, "
+            f"{total.races.get(INVARIANTS, 0):,} judged by invariants alone"
+        )
     yield (
         f"  unspecified: {total.unspecified:,} steps ({total.unspecified_share:.2%})"
         + _reasons(total.unspecified_reasons)

@@ -26,7 +26,8 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     append: for the end of a guest kernel's command line.
     engine: where programs come from, see fuzz.engine.engines. database: of the engine hypothesis,
     a folder or the address of a Redis, "" for none. corpus: folder of the engines guided and
-    atheris, "" for one that is thrown away.
+    atheris, "" for one that is thrown away. races: programs
+    whose calls are made at the same time, and no others.
     """
 
     targets: tuple[str, ...]
@@ -40,6 +41,7 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     canary: int = 0
     shrink: bool = True
     append: str = ""
+    races: bool = False
     engine: str = RANDOM
     database: str = ""
     corpus: str = ""

@@ -81,6 +81,8 @@ class Lane:
             verdict = one.verdict
             if verdict.unspecified:
                 self._note_unspecified(one)
+            if verdict.race:
+                count(tally.races, verdict.race)
             if verdict.kind is CONFORMANT:
                 conformant += 1
                 census(one.program)

@@ -14,11 +14,13 @@ from conformance.oracle.identity import identify
 from conformance.oracle.ledger import Entry, Ledger
 from conformance.oracle.verdict import Verdict
 from conformance.program.program import Program
+from conformance.program.race import has_race
 from conformance.program.text import FindingTable
 from conformance.target.target import Target
 from fuzz.engine.examine import Examiner
 from fuzz.engine.schedule import BATCH
 from fuzz.triage.examine import FULL_LOOK, examine_again
+from fuzz.triage.stability import RACE_RUNS
 
 FINDING_RUNS: Final = 5  # of a program that must show a finding; see triage.stability
 
@@ -65,7 +67,8 @@ def replay(
     while flights:
         yield from _finish(*flights.popleft(), again, times)
     for target, case in again:
-        yield _alone(target, case, ledger, times or FINDING_RUNS)
+        usual = RACE_RUNS if has_race(case.program.steps) else FINDING_RUNS
+        yield _alone(target, case, ledger, times or usual)
 
 
 def _batches(cases: Iterable[Case]) -> Iterator[list[Case]]:

@@ -9,9 +9,17 @@ from typing import Final
 import msgspec
 
 from conformance.abi.advice import BY_VALUE
-from conformance.program.call import Madvise, MadviseRanges, ProcessMadvise
+from conformance.program.call import (
+    ActorStep,
+    AnyStep,
+    Madvise,
+    MadviseRanges,
+    ProcessMadvise,
+    Race,
+)
 from conformance.program.control_struct import All, ControlBytes, Multi, Single
 from conformance.program.program import Program
+from conformance.program.race import flat
 
 _SIGN: Final = 1 << 31
 _INT: Final = (1 << 32) - 1
@@ -32,6 +40,7 @@ class Tally(msgspec.Struct):
     surfaces (a MULTI call counts for its first range's advice). unspecified: steps whose
     result the model left open or did not reach. known: by ledger entry; skipped: by reason.
     samples: programs looked at in more than the usual way, by the name of the way.
+    races: conformant programs with a race, by what judged them (Verdict.race).
     findings: confirmed mismatches by identity. harness_errors, not_reproduced: the
     first few, in words; all are counted in verdicts.
     """
@@ -46,6 +55,7 @@ class Tally(msgspec.Struct):
     skipped: dict[str, int] = msgspec.field(default_factory=dict)
     unspecified_reasons: dict[str, int] = msgspec.field(default_factory=dict)
     samples: dict[str, int] = msgspec.field(default_factory=dict)
+    races: dict[str, int] = msgspec.field(default_factory=dict)
     findings: dict[str, int] = msgspec.field(default_factory=dict)
     harness_errors: list[str] = msgspec.field(default_factory=list)
     not_reproduced: list[str] = msgspec.field(default_factory=list)
@@ -63,6 +73,7 @@ class Tally(msgspec.Struct):
             (self.skipped, other.skipped),
             (self.unspecified_reasons, other.unspecified_reasons),
             (self.samples, other.samples),
+            (self.races, other.races),
             (self.findings, other.findings),
         ):
             for key, count in theirs.items():
@@ -112,7 +123,9 @@ class CallCensus:
 
     def add(self, program: Program) -> None:
         """Count the steps of a program."""
-        steps = program.steps
+        self._count(program.steps)
+
+    def _count(self, steps: Sequence[AnyStep | ActorStep]) -> None:
         self._steps += len(steps)
         for step in steps:
             kind = type(step)
@@ -123,6 +136,8 @@ class CallCensus:
                 self._process_madvise.append(step.advice)  # type: ignore[union-attr]  # see kind
             elif kind is MadviseRanges:
                 self._ranges.append(step)  # type: ignore[arg-type]  # see kind
+            elif kind is Race:
+                self._count(flat((step,)))  # type: ignore[arg-type]  # see kind
 
     def take(self, tally: Tally) -> None:
         """Add what was counted to a tally, by name, and start again from zero."""

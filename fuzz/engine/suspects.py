@@ -148,8 +148,7 @@ class Suspects:
             self._crashes_shrunk += 1
             ask = still_fails(target, identity, seen.observe)
             return shrink(program, ask, CRASH_SHRINK_BUDGET)
-        runs = DEFLAKE_RUNS if seen.flaky else 1
-        ask = still_fails(target, identity, seen.observe, runs)
+        ask = still_fails(target, identity, seen.observe, seen.runs_to_see)
         clock = Clock(SHRINK_BUDGET.seconds)
         small = shrink(program, ask, SHRINK_BUDGET)
         left = clock.left(SHRINK_BUDGET.seconds)
@@ -176,8 +175,7 @@ def _evidence(target: Target, program: Program, seen: Confirmed) -> Evidence | N
     """What reports draw; not worth a guest or a deadline."""
     if seen.verdict.log or seen.verdict.kind in (VerdictKind.CRASH, VerdictKind.HANG):
         return None
-    runs = DEFLAKE_RUNS if seen.flaky else 1
-    outcome = outcome_of(target, program, seen.identity, seen.observe, runs)
+    outcome = outcome_of(target, program, seen.identity, seen.observe, seen.runs_to_see)
     return Evidence(outcome, int(seen.observe), target.facts) if outcome is not None else None
 
 

@@ -46,6 +46,7 @@ def source_of(options: CampaignOptions) -> ProgramSource:
         advices=options.advices,
         poison=disposable,
         reclaim=disposable,
+        races=options.races,
     )
     return ProgramSource(options.seed, generate)
 

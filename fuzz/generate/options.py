@@ -12,7 +12,7 @@ class GenerateOptions(NamedTuple):
     advices: values to prefer; empty: the whole table. mappings_max, steps_max: upper bounds.
     whole: allow programs that need a sacrificial process (madvise_ranges ALL). poison: let memory
     be poisoned, which only a disposable kernel survives for long. reclaim: let the kernel reclaim
-    memory."""
+    memory. races: programs whose calls are made at the same time, and no others."""
 
     surfaces: frozenset[str] = frozenset(SURFACES)
     advices: tuple[int, ...] = ()
@@ -21,6 +21,7 @@ class GenerateOptions(NamedTuple):
     whole: bool = True
     poison: bool = False
     reclaim: bool = False
+    races: bool = False
 
 
 DEFAULT: Final = GenerateOptions()

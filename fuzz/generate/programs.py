@@ -14,6 +14,7 @@ from fuzz.generate.defaults import two_defaults
 from fuzz.generate.layouts import Layout, draw_layout
 from fuzz.generate.mm_steps import FORK_EXEC, draw_mm_step
 from fuzz.generate.options import DEFAULT, GenerateOptions
+from fuzz.generate.races import generate_race
 from fuzz.generate.seeded import SeededChooser
 from fuzz.generate.swarm import Swarm
 from fuzz.generate.tables import (
@@ -93,4 +94,6 @@ class ProgramSource:
     def program(self, index: int) -> Program:
         """Program number index, counted from 0."""
         self._chooser.reseed(self.seed, index)
+        if self.options.races:
+            return generate_race(self._chooser, self.options)
         return generate(self._chooser, self.options)

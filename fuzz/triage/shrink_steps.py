@@ -47,9 +47,11 @@ def with_defaults(value: S, keep: Sequence[str] = ()) -> Iterator[S]:
         yield replace(value, **{name: default})
 
 
-def simpler_steps(step: c.Step) -> Iterator[c.Step]:
+def simpler_steps(step: Any) -> Iterator[Any]:
     """Every plainer form of one step, the boldest first."""
-    if isinstance(step, c.Madvise):
+    if isinstance(step, c.Race):
+        yield from _race(step)
+    elif isinstance(step, c.Madvise):
         yield from _ranges_of_one(step)
         for advice in _advices(step.advice):
             yield replace(step, advice=advice)
@@ -73,6 +75,21 @@ def simpler_steps(step: c.Step) -> Iterator[c.Step]:
             for pages in (1, step.pages // 2, step.pages - 1):
                 yield replace(step, pages=max(1, pages), write=write)
             yield replace(step, write=write)
+
+
+def _race(race: c.Race) -> Iterator[c.Race]:
+    """Fewer actors, fewer steps of each, each actor and each step plainer."""
+    for actors in without_runs(race.actors):
+        yield c.Race(actors)
+    for i, actor in enumerate(race.actors):
+        plainer = [replace(actor, steps=steps) for steps in without_runs(actor.steps)]
+        plainer += with_defaults(actor)
+        for k, step in enumerate(actor.steps):
+            for one in simpler_steps(step):
+                steps = actor.steps[:k] + (one,) + actor.steps[k + 1 :]
+                plainer.append(replace(actor, steps=steps))
+        for other in plainer:
+            yield c.Race(race.actors[:i] + (other,) + race.actors[i + 1 :])
 
 
 def _advices(advice: int) -> Iterator[int]:
