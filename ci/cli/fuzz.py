@@ -96,7 +96,8 @@ def _fail_on_names() -> tuple[str, ...]:
     type=click.Choice(list(ENGINES)),
     default=RANDOM,
     show_default=True,
-    help="Where programs come from (docs/guidance.md).",
+    help="Where programs come from (docs/guidance.md); fail-nth: random ones, of whose calls every "
+    "allocation fails once (docs/faults.md).",
 )
 @click.option(
     "--database",

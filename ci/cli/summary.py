@@ -13,6 +13,7 @@ from ci.cli.output import FindingFolder
 from conformance.oracle.verdict import INVARIANTS, ORDER, VerdictKind
 from conformance.program.call import SURFACES
 from fuzz.engine.budget import CampaignOptions
+from fuzz.engine.fail_nth import CALLS, QUIET
 from fuzz.engine.loop import CampaignResult, Ending
 from fuzz.engine.progress import clock
 from fuzz.engine.statistics import NOT_REPRODUCED, Tally
@@ -81,6 +82,8 @@ def summary_lines(
         + _reasons(total.unspecified_reasons)
     )
     yield from _reached_lines(result)
+    if total.faults:
+        yield _fault_words(total, result)
     if total.skipped:
         yield f"  skipped: {sum(total.skipped.values()):,} programs" + _reasons(total.skipped)
     for ident, count in sorted(total.known.items()):
@@ -117,6 +120,17 @@ def _verdict_words(total: Tally) -> str:
         if kind not in (VerdictKind.CONFORMANT.value, VerdictKind.SKIPPED.value) and count
     ]
     return ", ".join(words)
+
+
+def _fault_words(total: Tally, result: CampaignResult) -> str:
+    given = {key: n for key, n in total.faults.items() if key not in (CALLS, QUIET)}
+    ranked = sorted(given.items(), key=lambda item: -item[1])
+    words = ", ".join(f"{n:,} {word}" for word, n in ranked) or "none"
+    calls, quiet = total.faults.get(CALLS, 0), total.faults.get(QUIET, 0)
+    return (
+        f"  allocations that failed: {sum(given.values()):,}, in {calls:,} calls "
+        f"({quiet:,} make none) of {result.account.done:,} programs: {words}"
+    )
 
 
 def _reasons(counts: dict[str, int]) -> str:

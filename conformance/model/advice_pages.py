@@ -145,6 +145,9 @@ def remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     if file.punch:
         cite("madvise-remove-unsupported")
         return file.punch
+    if not file.shmem and space.allocations.fail():  # ext4_punch_hole(), for one
+        space.unsure = "which blocks a file system took out before it had no memory"
+        return ENOMEM
     cite("madvise-remove-content")
     first, last = vma.file_page(start), vma.file_page(end)
     for page in range(first, min(last, file.pages)):

@@ -358,7 +358,9 @@ def populate(
             held, space.allocations.due = held or space.allocations.due, 0
         signal = fault(space, vma, page, write)
         if signal:
-            space.allocations.due = held
+            if held:  # it is asked for again, and now the call begins there
+                space.allocations.due = held
+                signal = fault(space, vma, page, write)
             return page - start, signal
         if page - space.base >= space.count and page >= space.base:
             break

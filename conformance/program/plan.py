@@ -200,7 +200,12 @@ def calls_as_ilp32(step: ActorStep | AnyStep) -> bool:
     return False
 
 
-def fail_nth(step: AnyStep) -> int:
+def is_surface(step: AnyStep) -> bool:
+    """Is it one of the three calls?"""
+    return type(step) is ProcessMadvise or type(step) is Madvise or type(step) is MadviseRanges
+
+
+def fail_nth(step: object) -> int:
     """Which allocation of a call fails, 0 for none."""
     if type(step) is ProcessMadvise or type(step) is Madvise or type(step) is MadviseRanges:
         return step.fail_nth

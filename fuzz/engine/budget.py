@@ -11,6 +11,7 @@ from conformance.program.call import SURFACES
 
 RANDOM: Final = "random"  # every program by itself
 GUIDED: Final = "guided"  # from those that reached something new
+FAIL_NTH: Final = "fail-nth"  # every allocation of every call in it fails once
 SEED_MAX: Final = (1 << 64) - 1
 
 

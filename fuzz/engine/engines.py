@@ -9,6 +9,7 @@ from typing import Any, Final
 ENGINES: Final = {
     "random": "fuzz.engine.worker:Worker",
     "guided": "fuzz.engine.worker:Worker",
+    "fail-nth": "fuzz.engine.fail_nth_worker:FailNthWorker",
     "atheris": "fuzz.engine.atheris_worker:AtherisWorker",
     "hypothesis": "fuzz.engine.stateful_worker:StatefulWorker",
 }

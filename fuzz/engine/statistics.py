@@ -41,6 +41,7 @@ class Tally(msgspec.Struct):
     result the model left open or did not reach. known: by ledger entry; skipped: by reason.
     samples: programs looked at in more than the usual way, by the name of the way.
     races: conformant programs with a race, by what judged them (Verdict.race).
+    faults: calls whose allocations failed one by one, by what they then gave (engine fail-nth).
     findings: confirmed mismatches by identity. harness_errors, not_reproduced: the
     first few, in words; all are counted in verdicts.
     """
@@ -56,6 +57,7 @@ class Tally(msgspec.Struct):
     unspecified_reasons: dict[str, int] = msgspec.field(default_factory=dict)
     samples: dict[str, int] = msgspec.field(default_factory=dict)
     races: dict[str, int] = msgspec.field(default_factory=dict)
+    faults: dict[str, int] = msgspec.field(default_factory=dict)
     findings: dict[str, int] = msgspec.field(default_factory=dict)
     harness_errors: list[str] = msgspec.field(default_factory=list)
     not_reproduced: list[str] = msgspec.field(default_factory=list)
@@ -74,6 +76,7 @@ class Tally(msgspec.Struct):
             (self.unspecified_reasons, other.unspecified_reasons),
             (self.samples, other.samples),
             (self.races, other.races),
+            (self.faults, other.faults),
             (self.findings, other.findings),
         ):
             for key, count in theirs.items():

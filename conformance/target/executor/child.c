@@ -179,6 +179,7 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 		record_word(zone_check());
 		break;
 	case OP_FAIL_NTH:
+		zone_present();
 		record->unable = !fault_prepare(w[0]);
 		break;
 	case OP_FAULT_LEFT:

@@ -186,6 +186,7 @@ void zone_create(void);
 void zone_fresh(void);
 void zone_open(void);
 void zone_close(void);
+void zone_present(void);
 bool zone_poke(u64 address, u32 bytes, const u64 *data);
 void zone_peek(u64 address, u32 bytes);
 u64 zone_check(void);
