@@ -20,11 +20,17 @@ KCOV_FILES: Final = (
 KCOV_FILES_LEAN: Final = ("madvise",)
 
 
-def _traced(files: tuple[str, ...]) -> tuple[str, ...]:
+def _traced(files: tuple[str, ...], flags: str = "-g1") -> tuple[str, ...]:
     """Variables of make: these files are traced, and say which line each instruction is of, which
     makes an image 1 % larger. None of them has flags of its own in the kernel's makefiles."""
     traced = [f"KCOV_INSTRUMENT_{name}.o=y" for name in files]
-    return (*traced, *(f"CFLAGS_{name}.o=-g1" for name in files))
+    return (*traced, *(f"CFLAGS_{name}.o={flags}" for name in files))
+
+
+# User mode Linux takes the address of every function from a register, since its modules lie far
+# away. These files are never modules; with plain calls it can be read off the image where they tell
+# KCOV that they run (see ci/report/coverage_sites.py).
+UML_FLAGS: Final = "-g1 -mcmodel=small"
 
 
 class Flavour(NamedTuple):
@@ -48,7 +54,8 @@ class Flavour(NamedTuple):
 
 def _uml(name: str, what: str, *more: str) -> Flavour:
     fragments = ("guest", "uml", "kcov_mm", "sanitizers", *more)
-    return Flavour(name, "um", what, "linux", "linux", fragments)
+    variables = _traced(KCOV_FILES, UML_FLAGS)
+    return Flavour(name, "um", what, "linux", "linux", fragments, variables)
 
 
 def _qemu(name: str, what: str, *more: str, files: tuple[str, ...] = KCOV_FILES) -> Flavour:
