@@ -25,6 +25,7 @@ from ci.cli.arguments import (
     surface_names,
     target_option,
 )
+from ci.cli.coverage import prepare_coverage, write_coverage
 from ci.cli.exit_codes import InputError
 from ci.cli.opening import CANARY_ONE_IN
 from ci.cli.output import FindingFolder, OutputError, prepare_json, write_json
@@ -109,6 +110,12 @@ def _fail_on_names() -> tuple[str, ...]:
     help="Of guided and atheris: what reached something new, kept in this folder and begun with.",
 )
 @click.option("--races", is_flag=True, help="Only programs whose calls are made at the same time.")
+@click.option(
+    "--coverage",
+    "coverage_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Page of what was reached, by line.  [default of guided: madvet-coverage.html]",
+)
 @click.option("--no-shrink", is_flag=True, help="Keep programs as they were found.")
 @click.option("--quiet", is_flag=True, help="No progress; the summary comes all the same.")
 @canary_option()
@@ -128,6 +135,7 @@ def command(
     database: str | None,
     corpus: Path | None,
     races: bool,
+    coverage_path: Path | None,
     no_shrink: bool,
     quiet: bool,
     canary: bool,
@@ -154,13 +162,15 @@ def command(
         database=database or "",
         corpus=str(corpus.absolute()) if corpus else "",
         races=races,
+        measure=coverage_path is not None,
     )
     try:
         _prepare_engine(options)
         given = _given(options)
         prepare_json(json_path)
+        prepare_coverage(coverage_path)
         folder = FindingFolder(out)
-        return _run(options, folder, json_path, fail_on, quiet, given)
+        return _run(options, folder, json_path, fail_on, quiet, given, coverage_path)
     except OutputError as error:
         click.echo(f"madvet fuzz: {error}", err=True)
         return exit_codes.HARNESS_FAILED
@@ -206,6 +216,7 @@ def _run(
     fail_on: Sequence[str],
     quiet: bool,
     given: Sequence[Program] = (),
+    coverage_path: Path | None = None,
 ) -> int:
     if not quiet:
         click.echo(f"seed {options.seed}: {again(options)}", err=True)
@@ -214,6 +225,8 @@ def _run(
         result = Campaign(options, folder, show, WORKER_MODULE, given).run()
     code = exit_code(result, fail_on)
     print_summary(options, result, folder, code)
+    if result.reached:
+        write_coverage(coverage_path, options, result)
     summary = summary_json(options, result, folder, code)
     folder.end(summary)
     if json_path is not None:

@@ -299,3 +299,32 @@ def test_the_command_to_run_it_again_names_what_decides() -> None:
         "madvet fuzz --target shim,host --seed 1 --append 'mem=1G quiet' --surface madvise "
         "--advice DONTNEED,COLD --time 90 --canary"
     )
+
+
+def test_a_page_of_coverage_needs_a_kernel_that_can_tell(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    done = madvet(
+        "fuzz", "--target", "host", "--programs", "64", "--coverage", str(page), cwd=tmp_path
+    )
+    if page.exists():
+        pytest.skip("this machine's own kernel has KCOV")
+    assert done.returncode == exit_codes.HARNESS_FAILED, done.stdout + done.stderr
+    assert "madvet kernels build uml" in done.stderr
+    nowhere = madvet("fuzz", "--coverage", "no/such/page.html", cwd=tmp_path)
+    assert nowhere.returncode == exit_codes.HARNESS_FAILED
+    assert "there is no folder" in nowhere.stderr
+
+
+def test_a_guided_campaign_without_kcov_says_what_it_goes_by(tmp_path: Path) -> None:
+    done = madvet(
+        "fuzz", "--target", "host", "--programs", "128", "--engine", "guided", cwd=tmp_path
+    )
+    assert done.returncode == exit_codes.CONFORMANT, done.stdout + done.stderr
+    assert "marks of the model" in done.stdout
+    assert "madvet kernels build uml" in done.stdout or "edges of the kernel" in done.stdout
+
+
+def test_a_corpus_is_for_engines_that_keep_one(tmp_path: Path) -> None:
+    done = madvet("fuzz", "--corpus", str(tmp_path), "--programs", "64", cwd=tmp_path)
+    assert done.returncode == exit_codes.BAD_INPUT
+    assert "--engine guided" in done.stderr

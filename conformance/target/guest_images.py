@@ -138,7 +138,7 @@ def read_image(folder: Path) -> Image:
 
 def find_image(flavour: str, root: Path = CHECKOUT) -> Image:
     """The image of a flavour with the system call of this checkout in it: the current one, or
-    one that was kept when another checkout built its own.
+    the newest that was kept when another checkout built its own.
 
     Raises TargetError, with the command that builds it, when there is none, or only ones from
     other sources: a stale kernel would be judged by rules that it never knew.
@@ -149,7 +149,8 @@ def find_image(flavour: str, root: Path = CHECKOUT) -> Image:
     digest = kernel_digest(root)
     if image.manifest.kernel_digest == digest:
         return image
-    for folder in image.folder.parent.glob(f"{flavour}-{'[0-9a-f]' * DIGEST_LENGTH}"):
+    builds = image.folder.parent.glob(f"{flavour}-{'[0-9a-f]' * DIGEST_LENGTH}")
+    for folder in sorted(builds, key=lambda path: path.stat().st_mtime, reverse=True):
         with contextlib.suppress(TargetError):  # a damaged one is none
             kept = read_image(folder)
             if kept.manifest.kernel_digest == digest:
