@@ -7,7 +7,6 @@ import secrets
 import shlex
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -186,9 +185,9 @@ def _prepare_engine(options: CampaignOptions) -> None:
             raise InputError(f"--{name} is for --engine {' or '.join(engines)}")
     if options.races and options.engine != RANDOM:
         raise InputError(f"--races is for --engine {RANDOM}")
-    module, remedy = NEEDS.get(options.engine, ("", ""))
-    if module and find_spec(module) is None:
-        raise OutputError(f"--engine {options.engine}: {module} is not installed: {remedy}")
+    missing = NEEDS[options.engine].missing() if options.engine in NEEDS else ""
+    if missing:
+        raise OutputError(f"--engine {options.engine}: {missing}")
 
 
 def _given(options: CampaignOptions) -> tuple[Program, ...]:

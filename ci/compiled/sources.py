@@ -48,6 +48,8 @@ COLD: Final = frozenset(
         "fuzz/generate/census.py",
         "fuzz/generate/exhaustive.py",
         "fuzz/generate/hypothesis_chooser.py",
+        "fuzz/generate/hypothesis_reducer.py",
+        "fuzz/generate/plainer.py",
         "fuzz/generate/small_programs.py",
     }
 )

@@ -75,6 +75,14 @@ def test_secret_memory_is_shared_only(kernel: Kernel) -> None:
     assert seen.results == (-EINVAL,)
 
 
+@pytest.mark.requirement("mmap-noexec")
+def test_secret_memory_is_not_executable(kernel: Kernel) -> None:
+    secret = Mapping(Kind.SECRETMEM, 0, 1, Prot.RX, Sharing.SHARED)
+    seen = kernel.run((anon(0, 1),), Mmap(secret))
+    assert seen.results == (-EPERM,)
+    assert seen.after(0).extents() == [(0, 1)]
+
+
 @pytest.mark.requirement("mmap-growsdown-private")
 def test_stacks_are_private(kernel: Kernel) -> None:
     stack = Mapping(Kind.GROWSDOWN, 4, 1, sharing=Sharing.SHARED)

@@ -190,6 +190,7 @@ def _check(process: Process, mapping: Mapping, vma: Vma, shared: bool) -> int:
             cite("mmap-read-only-fd")
             return EACCES
         if vma.flags & f.EX and not vma.flags & f.ME:
+            cite("mmap-noexec")
             return EPERM
     return 0
 
@@ -233,6 +234,9 @@ def _make_room(space: AddressSpace, start: int, end: int) -> int:
 def _map_secret(process: Process, mapping: Mapping, start: int) -> int:
     """memfd_secret(): shared only, and within RLIMIT_MEMLOCK. Source: mm/secretmem.c."""
     space = process.space
+    if PROT_FLAGS[PROT_BITS[mapping.prot]] & f.EX:  # do_mmap() looks before the file's own mmap()
+        cite("mmap-noexec")
+        return -EPERM
     if mapping.sharing is not _SHARED:
         cite("secretmem-shared-only")
         error = _make_room(space, start, start + mapping.pages)

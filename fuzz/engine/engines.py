@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Final
+from importlib.util import find_spec
+from typing import Any, Final, NamedTuple
 
 # name -> the class that does a worker's work, loaded when it is asked for: some need an extra.
 ENGINES: Final = {
@@ -13,10 +14,24 @@ ENGINES: Final = {
     "atheris": "fuzz.engine.atheris_worker:AtherisWorker",
     "hypothesis": "fuzz.engine.stateful_worker:StatefulWorker",
 }
-# What an engine needs that is an extra: module to find, and how to get it.
+
+
+class Need(NamedTuple):
+    """What an engine needs that is an extra: the module, and the extra that brings it."""
+
+    module: str
+    extra: str
+
+    def missing(self) -> str:
+        """What to say when it is not installed; "" when it is."""
+        if find_spec(self.module) is not None:
+            return ""
+        return f"{self.module} is not installed: pip install 'madvet[{self.extra}]'"
+
+
 NEEDS: Final = {
-    "atheris": ("atheris", "pip install 'madvet[atheris]'"),
-    "hypothesis": ("hypothesis", "pip install 'madvet[hypothesis]'"),
+    "atheris": Need("atheris", "atheris"),
+    "hypothesis": Need("hypothesis", "hypothesis"),
 }
 # Batches in a lease, of slower engines: who waits for the first figures shall not think that
 # nothing happens.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from conformance.oracle.ledger import Ledger
 from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.program import Program
-from conformance.program.wire import Observe
+from conformance.program.wire import COVERAGE, Observe
 from conformance.target.target import Target
 from fuzz.engine.examine import Examined, Examiner, ModelError
 from fuzz.engine.statistics import KNOWN, CallCensus, Tally, count
@@ -64,7 +64,7 @@ class Lane:
         """Predict programs [first, ...) and submit them."""
         how = observe if self.guide is None else observe | self.guide.observe
         self.examiner.start(programs, how)
-        self._firsts.append((first, observe))
+        self._firsts.append((first, observe & ~COVERAGE))  # coverage is no way to look
 
     def finish(self) -> list[Examined]:
         """Wait for the oldest batch and count it; what came of each of its programs."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from fuzz.generate.chooser import IntegerChooser
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-class BytesChooser(IntegerChooser):
+class BytesChooser:
     """Total: every byte string is a program, none raises.
 
     A choice among n takes the fewest bytes that can name all n, so that a mutated byte changes
     few choices and their alignment holds. After the end every choice is the simplest one.
+
+    No child of IntegerChooser, see HypothesisChooser.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -23,6 +27,14 @@ class BytesChooser(IntegerChooser):
         at = self._at
         self._at = at + size
         return low + int.from_bytes(self._data[at : at + size], "little") % span
+
+    def pick(self, options: tuple[T, ...]) -> T:
+        """See Chooser."""
+        return options[self.integer(0, len(options) - 1)]
+
+    def chance(self, numerator: int, denominator: int) -> bool:
+        """See Chooser."""
+        return self.integer(0, denominator - 1) >= denominator - numerator
 
     def used(self) -> int:
         """Bytes asked for so far; more than there were when the string was too short."""

@@ -13,7 +13,6 @@ from hypothesis.errors import NoSuchExample
 
 from conformance.program.program import Program
 from conformance.program.text import shortlex
-from fuzz.generate.chooser import IntegerChooser
 from fuzz.generate.hypothesis_chooser import HypothesisChooser
 from fuzz.generate.plainer import DeleteColumns, plainer
 
@@ -25,7 +24,7 @@ class _TimeUp(BaseException):
     """Not an Exception: Hypothesis must not take it for a failure of the test."""
 
 
-class _Keeper(IntegerChooser):
+class _Keeper:
     """Takes the highest choice each time, and notes it."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -22,7 +22,6 @@ from conformance.program import control_struct as cs
 from conformance.program.mapping import FILE_KINDS, Kind, Mapping
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE
 from conformance.program.program import Program, Rights
-from fuzz.generate.chooser import Chooser
 
 # Takes pages [first, first + count) out of a program's arena.
 DeleteColumns = Callable[[Program, int, int], Program]
@@ -33,7 +32,15 @@ _NO_DEFAULT: Final = (msgspec.NODEFAULT,)
 _PLAIN_KIND: Final[dict[str, Any]] = {"kind": Kind.ANON, "write": True}
 
 
-def plainer(chooser: Chooser, program: Program, delete_columns: DeleteColumns) -> Program:
+class Whittler(Protocol):
+    """The one thing that is asked of a Chooser here."""
+
+    def integer(self, low: int, high: int) -> int:
+        """See Chooser."""
+        ...
+
+
+def plainer(chooser: Whittler, program: Program, delete_columns: DeleteColumns) -> Program:
     """What a chooser leaves of a program."""
     steps = _kept(chooser, program.steps)
     layout = _kept(chooser, program.layout)
@@ -51,15 +58,15 @@ def plainer(chooser: Chooser, program: Program, delete_columns: DeleteColumns) -
     return _used_files(out)
 
 
-def _flag(chooser: Chooser) -> bool:
+def _flag(chooser: Whittler) -> bool:
     return chooser.integer(0, 1) == 1
 
 
-def _kept(chooser: Chooser, items: tuple[Any, ...]) -> tuple[Any, ...]:
+def _kept(chooser: Whittler, items: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([item for item in items if _flag(chooser)])
 
 
-def _fewer_pages(chooser: Chooser, program: Program, delete: DeleteColumns) -> Program:
+def _fewer_pages(chooser: Whittler, program: Program, delete: DeleteColumns) -> Program:
     """How many pages are left between each two edges, from the top down: what lies below a
     deletion keeps its place."""
     edges = sorted({0, *_edges(program)})
@@ -105,7 +112,7 @@ def _ranges(control: cs.Control) -> tuple[cs.Range, ...]:
     return (control.arm.range,) if isinstance(control.arm, cs.Single) else ()
 
 
-def _mapping(chooser: Chooser, mapping: Mapping) -> Mapping:
+def _mapping(chooser: Whittler, mapping: Mapping) -> Mapping:
     """at and pages stay: the edges have decided them."""
     out: Mapping = _struct(chooser, mapping, ("at", "pages", "file"))
     if out.kind not in FILE_KINDS:
@@ -113,7 +120,7 @@ def _mapping(chooser: Chooser, mapping: Mapping) -> Mapping:
     return out
 
 
-def _step(chooser: Chooser, step: c.Step) -> c.Step:
+def _step(chooser: Whittler, step: c.Step) -> c.Step:
     if isinstance(step, c.Mmap):
         return c.Mmap(_mapping(chooser, step.mapping))
     out: c.Step = _struct(chooser, step, ("raw",))
@@ -124,7 +131,7 @@ def _step(chooser: Chooser, step: c.Step) -> c.Step:
     return out
 
 
-def _struct(chooser: Chooser, value: Any, as_is: tuple[str, ...] = ()) -> Any:
+def _struct(chooser: Whittler, value: Any, as_is: tuple[str, ...] = ()) -> Any:
     """A struct with each of its members plainer."""
     changes: dict[str, Any] = {}
     for field in msgspec.structs.fields(value):
@@ -149,7 +156,7 @@ def _struct(chooser: Chooser, value: Any, as_is: tuple[str, ...] = ()) -> Any:
     return replace(value, **changes)
 
 
-def _advice(chooser: Chooser, advice: int) -> int:
+def _advice(chooser: Whittler, advice: int) -> int:
     """One of the plain ones that stand before it, or itself."""
     known = ADVICES[: ADVICES.index(advice)] if advice in ADVICES else ADVICES
     if not known:
@@ -157,7 +164,7 @@ def _advice(chooser: Chooser, advice: int) -> int:
     return (*known, advice)[chooser.integer(0, len(known))]
 
 
-def _number(chooser: Chooser, value: int, default: int) -> int:
+def _number(chooser: Whittler, value: int, default: int) -> int:
     """A number between the plain one and itself, whole pages apart from what is left of one."""
     if value == default:
         return value

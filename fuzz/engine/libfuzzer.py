@@ -1,0 +1,120 @@
+"""Between programs and a byte fuzzer: inputs from programs, counters from what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from conformance.program.program import Program
+from fuzz.engine.budget import CampaignOptions
+from fuzz.engine.examine import Examined, ModelError
+from fuzz.generate.options import GenerateOptions
+from fuzz.generate.programs import generate
+from fuzz.generate.seeded import SeededChooser
+from fuzz.guidance.ahead import Counters, Mutant
+from fuzz.guidance.model_marks import marks_of
+from fuzz.guidance.mutate import Mutator
+from fuzz.guidance.program_bytes import ProgramBytes
+
+CORPUS: Final = Path(__file__).resolve().parents[2] / "corpus"
+DICTIONARY: Final = CORPUS / "programs.dict"
+EDGES: Final = 1 << 16  # counters of the kernel's edges; as many for the model's marks follow
+# As the guided engine has it: what no seed leads to is found by chance only.
+FRESH_ONE_IN: Final = 4
+BYTES_ONE_IN: Final = 32  # libFuzzer's own mutations, most of which leave no program's text
+
+MutateBytes = Callable[[bytes, int], bytes]
+
+
+class Inputs:
+    """Makes inputs out of inputs.
+
+    disposable: the target is a kernel that may be hurt. salt: tells the workers of a campaign
+    apart. mutate_bytes: libFuzzer's own mutation.
+    """
+
+    def __init__(
+        self,
+        options: CampaignOptions,
+        disposable: bool,
+        salt: int,
+        mutate_bytes: MutateBytes | None = None,
+    ) -> None:
+        self._generate = GenerateOptions(
+            surfaces=frozenset(options.surfaces),
+            advices=options.advices,
+            poison=disposable,
+            reclaim=disposable,
+        )
+        self.bytes = ProgramBytes(self._generate, disposable)
+        self._chooser = SeededChooser()
+        self._mutator = Mutator(self._chooser, self._generate, disposable)
+        self._mutate_bytes = mutate_bytes
+        self._seed = options.seed
+        self._number = salt << 32
+        self.dictionary = DICTIONARY if DICTIONARY.is_file() else None
+
+    def mutant(self, data: bytes, most: int, number: int) -> Mutant:
+        """One input, changed; of at most so many bytes. number: the fuzzer's random one."""
+        chooser = self._reseeded(number)
+        if chooser.chance(1, FRESH_ONE_IN):
+            return self._fresh(most)
+        if self._mutate_bytes is not None and chooser.chance(1, BYTES_ONE_IN):
+            changed = self._mutate_bytes(data, most)
+            return Mutant(changed, self.bytes.program(changed))
+        program = self.bytes.program(data)
+        return self._as_input(self._mutator.mutate(program, program), most)
+
+    def child(self, data: bytes, other: bytes, most: int, number: int) -> Mutant:
+        """A program that has something of two."""
+        self._reseeded(number)
+        one, two = self.bytes.program(data), self.bytes.program(other)
+        program = self._mutator.cross(one, two)
+        if program is not None:
+            program = self._mutator.mutate(program, two) or program
+        return self._as_input(program, most)
+
+    def of_folders(self, folders: Sequence[Path]) -> list[Mutant]:
+        """The inputs that lie in folders, as the fuzzer will read them."""
+        return [Mutant(data, self.bytes.program(data)) for data in _files(folders)]
+
+    def _reseeded(self, number: int) -> SeededChooser:
+        self._number += 1
+        self._chooser.reseed(self._seed ^ number << 32, self._number)
+        return self._chooser
+
+    def _as_input(self, program: Program | None, most: int) -> Mutant:
+        if program is None:
+            return self._fresh(most)
+        data = self.bytes.data(program)
+        return Mutant(data, program) if len(data) <= most else self._fresh(most)
+
+    def _fresh(self, most: int) -> Mutant:
+        """A program as the generator makes them. The simplest, should there be no room for it."""
+        program = generate(self._chooser, self._generate)
+        data = self.bytes.data(program)
+        return Mutant(data, program) if len(data) <= most else Mutant(b"", self.bytes.program(b""))
+
+
+def counters_of(one: Examined) -> Counters:
+    """The counters that a program moves: its edges in the kernel, and the marks of the model."""
+    coverage = one.outcome.coverage
+    edges = () if coverage is None else coverage.edges
+    if isinstance(one.prediction, ModelError):
+        return edges
+    marks = marks_of(one.program, one.prediction, one.cited)
+    return [*edges, *(EDGES + (crc32(mark.encode()) & EDGES - 1) for mark in marks)]
+
+
+def seed_folder() -> Path:
+    """Programs to begin with."""
+    return CORPUS / "seeds"
+
+
+def _files(folders: Sequence[Path]) -> Iterator[bytes]:
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                yield path.read_bytes()
