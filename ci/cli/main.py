@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "replay": Command("ci.cli.replay", "Run program files again and judge each.", native=True),
     "show": Command("ci.cli.show", "Draw a program: layout, calls, gaps, flags, page states."),
     "conform": Command("ci.cli.conform", "Run the hand-written cases of the specification."),
+    "corpus": Command("ci.cli.corpus", "Folders of programs, by what they reach.", native=True),
     "spec": Command(
         "ci.cli.spec", "List the requirements, and what proves and exercises each.", native=True
     ),

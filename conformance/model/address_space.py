@@ -114,7 +114,8 @@ class AddressSpace:
 
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
-                 "tables", "memory_error", "allocations", "pause")  # fmt: skip
+                 "tables", "memory_error", "allocations", "pause",
+                 "watched_from", "watched_to", "slept")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -135,6 +136,8 @@ class AddressSpace:
         self.memory_error = False  # the call at hand met poisoned memory: SIGBUS comes with it
         self.allocations = Allocations()
         self.pause: Pause | None = None  # in a race: told of each atomic step before it is made
+        self.watched_from = self.watched_to = 0  # userfaultfd watches these pages during the call
+        self.slept = False  # the call came to sleep there
         self.unsure = ""  # why the state is not known any more, or ""
 
     def find(self, page: int) -> int:
@@ -177,6 +180,11 @@ class AddressSpace:
     def arena_span(self, start: int, end: int) -> range:
         """Arena page indices of the absolute pages [start, end) that a snapshot covers."""
         return range(max(start - self.base, 0), min(end - self.base, self.count))
+
+    def take_watched(self, start: int, end: int) -> None:
+        """Pages are to be removed: who watches them is told first (userfaultfd_remove())."""
+        if start < self.watched_to and self.watched_from < end:
+            self.slept = True
 
     def locked_pages(self) -> int:
         """mm->locked_vm, in pages."""

@@ -48,6 +48,7 @@ def dontneed_free(space: AddressSpace, vma: Vma, start: int, end: int, advice: i
     if advice != DONTNEED_LOCKED and vma.flags & f.LO:
         cite("madvise-dontneed-locked")
         return EINVAL
+    space.take_watched(start, end)
     if advice != FREE:
         cite("madvise-dontneed-content")
         if vma.flags & f.LO:
@@ -135,6 +136,7 @@ def remove(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
         if vma.flags & f.MS:  # shared, of a file opened read-only
             met("madvise-remove-maywrite")
         return EACCES
+    space.take_watched(start, end)
     file = vma.file
     if vma.secret:
         cite("madvise-remove-unsupported")

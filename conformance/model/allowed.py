@@ -30,6 +30,7 @@ REASONS: Final[dict[str, str]] = {
     "droppable": "pages of MAP_DROPPABLE may be thrown away whenever memory is short",
     "special-page": "what a page of [vvar] holds, and whether it is there, is the kernel's",
     "allocation-spared": "of what a call allocates, it can do without some, or asks again",
+    "signal-storm": "how many signals come during a call, a timer decides",
     "reclaim-may-drop": "PAGEOUT and memory pressure may unmap a page that can be read back",
 }
 REASON_RULES: Final[dict[str, str]] = {
@@ -41,5 +42,6 @@ REASON_RULES: Final[dict[str, str]] = {
     "droppable": "droppable-may-go",
     "special-page": "special-content",
     "allocation-spared": "allocation-spared",
+    "signal-storm": "signal-storm",
     "reclaim-may-drop": "madvise-pageout-kept",
 }

@@ -7,7 +7,7 @@ from typing import Final
 from conformance.program.call import MadviseRanges, Mmap, Reclaim
 from conformance.program.kernel_facts import KernelFacts, RangesCall
 from conformance.program.mapping import Backing, Kind, Mapping, Uffd
-from conformance.program.plan import plan_of
+from conformance.program.plan import plan_of, signal_of
 from conformance.program.program import Program, Rights
 from conformance.program.race import flat
 
@@ -44,6 +44,10 @@ def missing_feature(program: Program, facts: KernelFacts) -> str:
             return "a memory cgroup to reclaim from (uml and qemu-debug have one)"
     if program.rights is _OTHER_USER and not facts.change_user:
         return "the right to become another user (root)"
+    for step in program.steps:
+        signal = signal_of(step)
+        if signal is not None and signal.pages and not (facts.has_uffd and facts.cap_sys_admin):
+            return "userfaultfd() for faults of the kernel (root, or vm.unprivileged_userfaultfd)"
     if plan_of(program).fault >= 0 and not facts.fail_nth:
         return "a kernel that lets allocations fail (CONFIG_FAULT_INJECTION: uml, qemu-debug)"
     return _ilp32(program, facts) if plan_of(program).ilp32 else ""

@@ -83,6 +83,9 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         if vma.flags & f.UM:
             cite("touch-uffd")
             return SIGBUS
+        if space.watched_from <= page < space.watched_to:
+            space.slept = True
+            prepare_anon_vma(space, vma)  # UFFDIO_ZEROPAGE does, for reads too
         if write:
             if vma.flags & f.DP:
                 met("droppable-may-go")
@@ -109,6 +112,8 @@ def _file_fault(space: AddressSpace, vma: Vma, page: int, write: bool, file: Fil
         return SIGBUS
     if vma.flags & f.UM and file.shmem and _uffd_missing(space, file, file_page):
         return SIGBUS
+    if space.watched_from <= page < space.watched_to and file.shmem:
+        space.slept = space.slept or file_page not in file.cached
     if file.dropped:
         file.dropped.discard(file_page)
     file.cached.add(file_page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi.vm_flags import SPECIAL
+from conformance.model import disturbance
 from conformance.model.address_space import Vma
 from conformance.model.allowed import REASONS, Unspecified
 from conformance.model.call_madvise import madvise
@@ -13,6 +14,7 @@ from conformance.model.call_mmap import make_file, mmap, munmap
 from conformance.model.call_mprotect import mlock, mprotect, mseal, uffd_register
 from conformance.model.call_mremap import mremap
 from conformance.model.call_process_madvise import process_madvise
+from conformance.model.disturbance import Call
 from conformance.model.fork_child import fork
 from conformance.model.fork_exec import heirs
 from conformance.model.huge_pages import may_be_scanned, scan
@@ -297,43 +299,31 @@ class Run:
             placed = memory.place(poke.at, poke.data) and placed
         return placed
 
-    def _begin_fault(self, fail_nth: int) -> None:
-        if fail_nth:
-            self.process.space.allocations.due = self.place
+    def _begin(self, step: Call) -> None:
+        disturbance.begin(self.process.space, step, self.place)
 
-    def _end_fault(self, fail_nth: int) -> None:
-        """Right after the call: what is looked at next must not fail."""
-        if fail_nth:
-            allocations = self.process.space.allocations
-            self.out.fault_reached = bool(self.place) and not allocations.due
-            allocations.due = 0
+    def _end(self, step: Call) -> None:
+        disturbance.end(self.process.space, step, self.place, self.out, self.serial - 1)
 
-    def _note_fault(self, fail_nth: int) -> None:
-        """The peek that tells whether so many allocations were made. Where none of the model's
-        places fails, one that it knows nothing of may have, or none."""
-        if not fail_nth:
-            return
-        if not self.out.fault_reached:
-            met("allocation-spared")
-            self.out.free_peeks[len(self.out.peeks)] = "allocation-spared"
-        self._note_peek(bytes(8), "fault")
+    def _note(self, step: Call) -> None:
+        disturbance.note(self.process.space, step, self.out, self.serial - 1)
 
     def _madvise(self, step: c.Madvise) -> int:
-        self._begin_fault(step.fail_nth)
+        self._begin(step)
         result = madvise(self.process.space, step)
-        self._end_fault(step.fail_nth)
-        self._note_fault(step.fail_nth)
+        self._end(step)
+        self._note(step)
         return result
 
     def _process_madvise(self, step: c.ProcessMadvise) -> int:
         result = NOT_PLACED
         if self._place(pokes_of(step)):
-            self._begin_fault(step.fail_nth)
+            self._begin(step)
             result = process_madvise(self.process, step)
-            self._end_fault(step.fail_nth)
+            self._end(step)
         self._note_peek(bytes(8), "zone")  # the call writes nothing
         self.process.memory.forget_zone()
-        self._note_fault(step.fail_nth)
+        self._note(step)
         return result
 
     def _madvise_ranges(self, step: c.MadviseRanges) -> int:
@@ -344,9 +334,9 @@ class Run:
         if self._place(pokes):
             memory.begin_call()
             shape = shape_of(step.ilp32)
-            self._begin_fault(step.fail_nth)
+            self._begin(step)
             result = madvise_ranges(self.process, step.ctl_at, self.policy, shape)
-            self._end_fault(step.fail_nth)
+            self._end(step)
         peeked: list[tuple[int, int]] = []
         for poke in pokes:
             if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
@@ -358,7 +348,7 @@ class Run:
                 self._note_peek(data, STRUCT_NAMES[poke.part])
                 peeked.append((poke.at, len(poke.data)))
         self._zone_peek(peeked)
-        self._note_fault(step.fail_nth)
+        self._note(step)
         return result
 
     def _race(self, step: c.Race) -> int:

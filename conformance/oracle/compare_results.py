@@ -14,7 +14,7 @@ from conformance.oracle.compare_effects import COMPARED_FLAGS
 from conformance.oracle.explain import Steps, address_words, result_class, result_words
 from conformance.oracle.verdict import Difference
 from conformance.program import call as c
-from conformance.program.call import HEIRS
+from conformance.program.call import HEIRS, SIGNAL_HANDLED_ONE, SIGNAL_SLEPT, SIGNAL_WOKEN
 from conformance.program.control_memory import Poke, pokes_of
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX
 from conformance.program.race import placed as structs_of
@@ -33,6 +33,7 @@ STATS_RULES: Final[dict[str, str]] = {
     "failed_address": "stats-first-error",
     "offset": "stats-first-error",
 }
+DISTURBANCES: Final = ("fault", "signal")  # peeks that are a word each
 ADDRESSES: Final = frozenset({"failed_address", "per_range_stats", "range.addr"})
 
 
@@ -104,6 +105,8 @@ def _compare_struct(
 ) -> list[_Part]:
     if name == "zone":
         return [_zone(kernel, model)]
+    if name in DISTURBANCES:
+        return [_disturbance(name, kernel, model)]
     if name == "race":
         values = [[int.from_bytes(side[i : i + 8], "little", signed=True)
                    for i in range(0, len(side), 8)] for side in (kernel, model)]  # fmt: skip
@@ -136,6 +139,22 @@ def _zone(kernel: bytes, model: bytes) -> _Part:
         for at in (seen, expected)
     ]
     return "zone", words[0], words[1], "memory outside the structs", cite("abi-writes-confined")
+
+
+def _disturbance(name: str, kernel: bytes, model: bytes) -> _Part:
+    """What came of a signal, or how much was left of the count of an allocation that is to fail."""
+    seen, expected = (int.from_bytes(data, "little") for data in (kernel, model))
+    if name == "fault":
+        words = [
+            "it failed" if not left else f"{left} fewer were made" for left in (seen, expected)
+        ]
+        return "fault", words[0], words[1], "allocations", cite("allocation-fails")
+    words = []
+    for word in (seen, expected):
+        said = "slept" if word & SIGNAL_SLEPT else "did not sleep"
+        said += ", was woken" if word & SIGNAL_WOKEN else ""
+        words.append(f"{said}, handled {word // SIGNAL_HANDLED_ONE} times")
+    return "signal", words[0], words[1], "the call under a signal", cite("signal-handled")
 
 
 def _heirs(kernel: bytes, model: bytes) -> list[_Part]:

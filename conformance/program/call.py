@@ -29,8 +29,32 @@ from conformance.program.places import (
 # where the kernel can do that (CONFIG_FAULT_INJECTION, in guests); 0: none. One call of a program
 # may have it. Behind the other peeks of the step, one of 8 bytes tells how much of the count was
 # left: 0 if there were so many allocations.
+#
+# signal, of each of the three calls: see Signal. The last peek of the step tells what came of it.
 
 
+class SignalHow(str, Enum):
+    """What becomes of a signal, and when it comes."""
+
+    HANDLED = "handled"  # it comes while the call sleeps, and a handler returns from it
+    FATAL = "fatal"  # it comes while the call sleeps, and ends the process
+    STORM = "storm"  # handled ones come all the time
+
+
+class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A signal that comes during a call. The arena's pages [page, page + pages) are watched by
+    userfaultfd meanwhile: a call that makes a page there, or takes pages away, sleeps until it is
+    let go on; before that the signal comes, once. A storm watches nothing."""
+
+    how: SignalHow
+    page: int = 0
+    pages: int = 0
+
+
+# What is read back of a signal: a word of these bits.
+SIGNAL_SLEPT: Final = 1  # the call came to sleep in the watched pages
+SIGNAL_WOKEN: Final = 2  # the signal woke it
+SIGNAL_HANDLED_ONE: Final = 1 << 8  # the handler ran; more often: so many times as much
 FAIL_NTH_MAX: Final = 1 << 20  # more allocations than any call makes: nothing fails, all count
 
 
@@ -44,6 +68,7 @@ class Madvise(
     advice: int
     ilp32: bool = False
     fail_nth: int = 0
+    signal: Signal | None = None
 
 
 class IoRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +95,7 @@ class ProcessMadvise(
     vec_at: int = ZONE_BASE + ARRAY_OFFSET
     ilp32: bool = False
     fail_nth: int = 0
+    signal: Signal | None = None
 
 
 class MadviseRanges(
@@ -90,6 +116,7 @@ class MadviseRanges(
     stats_fill: int = 0
     ilp32: bool = False
     fail_nth: int = 0
+    signal: Signal | None = None
 
 
 class Mmap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mmap"):

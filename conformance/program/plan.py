@@ -20,6 +20,7 @@ from conformance.program.call import (
     ProcessMadvise,
     Race,
     SealFile,
+    Signal,
     TouchPages,
     UffdRegister,
 )
@@ -210,6 +211,13 @@ def fail_nth(step: object) -> int:
     if type(step) is ProcessMadvise or type(step) is Madvise or type(step) is MadviseRanges:
         return step.fail_nth
     return 0
+
+
+def signal_of(step: object) -> Signal | None:
+    """The signal that comes during a call, if any."""
+    if type(step) is ProcessMadvise or type(step) is Madvise or type(step) is MadviseRanges:
+        return step.signal
+    return None
 
 
 def _fault(program: Program) -> int:

@@ -67,7 +67,14 @@ def _caller(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> str:
 
 
 def _failing(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> str:
-    return f", allocation {step.fail_nth} failing" if step.fail_nth else ""
+    words = f", allocation {step.fail_nth} failing" if step.fail_nth else ""
+    signal = step.signal
+    if signal is None:
+        return words
+    if signal.how is c.SignalHow.STORM:
+        return f"{words}, in a storm of signals"
+    where = run_text(signal.page, signal.pages)
+    return f"{words}, {signal.how.value} signal when it sleeps in pages {where}"
 
 
 def _setup_words(step: c.AnyStep | c.ActorStep) -> str:

@@ -46,6 +46,9 @@ TYPES: Final = ("single", "multi", "all")
 USUAL_VECTOR: Final = c.ProcessMadvise(advice=0)  # every member that may be left out
 USUAL_RANGES: Final = c.MadviseRanges(cs.ControlBytes(""))
 TOUCH_HELP: Final = f'a touch is "w 0..3" (write) or "r 5" (read): {RUN_HELP}'
+SIGNAL_HELP: Final = (
+    f'a signal is "handled 0..3", "fatal 5" (pages to sleep in) or "storm": {RUN_HELP}'
+)
 MARK_HELP: Final = f'a mark is "DONTNEED 0..3" or "prot r-- 5": {RUN_HELP}'
 
 
@@ -116,6 +119,22 @@ def _touch(text: str) -> Touch:
         raise ValueError(f"{short(text)} is no touch: {TOUCH_HELP}")
     page, count = run_value(pages)
     return Touch(page, count, how == "w")
+
+
+def _signal(table: Table) -> c.Signal | None:
+    if not table.has("signal"):
+        return None
+    signal: c.Signal = table.parsed("signal", table.string("signal"), _signal_value)
+    return signal
+
+
+def _signal_value(text: str) -> c.Signal:
+    """A signal as text. Raises ValueError."""
+    how, _, pages = text.partition(" ")
+    known = [member.value for member in c.SignalHow]
+    if how not in known or (how == c.SignalHow.STORM.value) != (not pages):
+        raise ValueError(f"{short(text)} is no signal: {SIGNAL_HELP}")
+    return c.Signal(c.SignalHow(how), *(run_value(pages) if pages else (0, 0)))
 
 
 def _mark(text: str) -> Mark:
@@ -193,6 +212,7 @@ def _call(name: str, table: Table) -> Any:
             table.advice("advice", LONG_LOW, LONG_HIGH),
             table.boolean("ilp32"),
             table.integer("fail_nth", 0, c.FAIL_NTH_MAX, 0),
+            _signal(table),
         )
     if name == "process_madvise":
         return _process_madvise(table)
@@ -237,6 +257,7 @@ def _process_madvise(table: Table) -> c.ProcessMadvise:
         vec_at=table.address("vec_at", USUAL_VECTOR.vec_at),
         ilp32=table.boolean("ilp32"),
         fail_nth=table.integer("fail_nth", 0, c.FAIL_NTH_MAX, 0),
+        signal=_signal(table),
     )
 
 
@@ -252,6 +273,7 @@ def _madvise_ranges(table: Table) -> c.MadviseRanges:
         stats_fill=table.integer("stats_fill", 0, 255, 0),
         ilp32=table.boolean("ilp32"),
         fail_nth=table.integer("fail_nth", 0, c.FAIL_NTH_MAX, 0),
+        signal=_signal(table),
     )
 
 

@@ -213,7 +213,13 @@ def _process_madvise(step: c.ProcessMadvise) -> list[str]:
 
 def _how(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges) -> list[str]:
     out = ["ilp32 = true"] if step.ilp32 else []
-    return [*out, f"fail_nth = {step.fail_nth}"] if step.fail_nth else out
+    if step.fail_nth:
+        out.append(f"fail_nth = {step.fail_nth}")
+    signal = step.signal
+    if signal is not None:
+        watched = f" {run_text(signal.page, signal.pages)}" if signal.pages else ""
+        out.append(f'signal = "{signal.how.value}{watched}"')
+    return out
 
 
 def _array(key: str, elements: list[str]) -> list[str]:

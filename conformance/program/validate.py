@@ -13,9 +13,18 @@ from typing import Final, NamedTuple
 from conformance.abi.advice import BY_VALUE
 from conformance.program import call as c
 from conformance.program import control_struct as cs
-from conformance.program.mapping import FILE_KINDS, Backing, FileSlot, Kind, Mapping, Prot, Sharing
+from conformance.program.mapping import (
+    FILE_KINDS,
+    Backing,
+    FileSlot,
+    Kind,
+    Mapping,
+    Prot,
+    Sharing,
+    Uffd,
+)
 from conformance.program.places import ARENA_PAGES_MAX, FILE_SLOTS, PAGE
-from conformance.program.plan import fail_nth
+from conformance.program.plan import fail_nth, signal_of
 from conformance.program.program import (
     MAPPINGS_MAX,
     STEP_PAGES_MAX,
@@ -51,6 +60,7 @@ from conformance.program.validate_race import race_danger
 
 HUGE_PAGES: Final = 512  # base pages in a huge page
 PERF_PAGES_MAX: Final = 9
+SLEEPY_KINDS: Final = frozenset({Kind.ANON, Kind.NORESERVE, Kind.MEMFD, Kind.TMPFS})
 STEP_NAMES: Final = {
     c.Madvise: "madvise", c.ProcessMadvise: "process_madvise", c.MadviseRanges: "madvise_ranges",
     c.Mmap: "mmap", c.Munmap: "munmap", c.Mprotect: "mprotect", c.Mremap: "mremap",
@@ -181,6 +191,7 @@ def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
     if isinstance(step, c.Race):
         yield from race_danger(step, program, lambda inside: _step(inside, program, guest))
         return
+    yield from _signal(signal_of(step), program)
     yield from _bounds("fail_nth", fail_nth(step), 0, c.FAIL_NTH_MAX)
     if isinstance(step, c.Reclaim) and not guest:
         yield Danger("call", "reclaim is for guests only")
@@ -207,6 +218,27 @@ def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
         yield from _mremap(step)
     elif isinstance(step, c.TouchPages):
         yield from _pages_inside("touch", step.page, step.pages, ARENA_PAGES_MAX)
+
+
+def _signal(signal: c.Signal | None, program: Program) -> Iterator[Danger]:
+    if signal is None:
+        return
+    if program.whole:
+        yield Danger("signal", "is for an ordinary process: not together with whole = true")
+    if signal.how is c.SignalHow.STORM:
+        if signal.pages:
+            yield Danger("signal", "a storm watches no pages")
+        return
+    yield from _pages_inside("signal", signal.page, signal.pages, ARENA_PAGES_MAX)
+    if not any(
+        (m.at, m.pages) == (signal.page, signal.pages)
+        and m.kind in SLEEPY_KINDS
+        and m.uffd is Uffd.NO
+        and not m.sealed
+        for m in program.layout
+    ):
+        kinds = ", ".join(sorted(kind.value for kind in SLEEPY_KINDS))
+        yield Danger("signal", f"watches one whole mapping of the layout, of kind {kinds}")
 
 
 def _register(key: str, value: int) -> Iterator[Danger]:

@@ -13,7 +13,7 @@ from conformance.program.control_memory import control_bytes, pokes_of, ranges_o
 from conformance.program.control_struct import ControlBytes, Range
 from conformance.program.mapping import Kind
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX
-from conformance.program.plan import fail_nth
+from conformance.program.plan import fail_nth, signal_of
 from conformance.program.program import Program, Rights
 from conformance.program.race import (
     ACTOR_STEPS_MAX,
@@ -59,8 +59,8 @@ def _bounds(key: str, value: int, low: int, high: int) -> Iterator[Danger]:
 def _actor(actor: c.Actor, inside: Inside) -> Iterator[Danger]:
     yield from _bounds("number of steps", len(actor.steps), 1, ACTOR_STEPS_MAX)
     yield from _bounds("delay", actor.delay, 0, DELAY_MAX)
-    if any(fail_nth(step) for step in actor.steps):
-        yield Danger("fail_nth", "is for steps of the program itself")
+    if any(fail_nth(step) or signal_of(step) is not None for step in actor.steps):
+        yield Danger("fail_nth", "and signal are for steps of the program itself")
     yield from _bounds("repeat", actor.repeat, 1, RESULTS_MAX)
     remote = actor.place is c.ActorPlace.REMOTE
     for i, step in enumerate(actor.steps):

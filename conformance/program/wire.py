@@ -80,6 +80,8 @@ class Op(IntEnum):
     RACE = 22  # see _encode_race(); result 0, and a peek of the results of all its actors
     STORE = 23  # only in a RACE: address, value; result of call.Store
     EXIT = 24  # only in a RACE, of the second process; result 0
+    SIGNAL = 25  # SIGNAL_NUMBER, address, bytes; no result: see call.Signal, during the next call
+    SIGNAL_SEEN = 26  # a peek of 8 bytes: call.SIGNAL_*
 
 
 class Observe(IntFlag):
@@ -121,6 +123,7 @@ _PLACE: Final = {
 }  # fmt: skip
 
 RIGHTS_NUMBER: Final = {right: number for number, right in enumerate(Rights)}
+SIGNAL_NUMBER: Final = {how: number for number, how in enumerate(c.SignalHow, 1)}
 BACKING_NUMBER: Final = {Backing.MEMFD: 0, Backing.TMPFS: 1, Backing.DISK: 2}
 
 
@@ -143,6 +146,8 @@ _ZONE_CHECK: Final[int] = Op.ZONE_CHECK | 1 << 8
 _PEEK: Final[int] = Op.PEEK | 3 << 8
 _FAIL_NTH: Final[int] = Op.FAIL_NTH | 2 << 8
 _FAULT_LEFT: Final[int] = Op.FAULT_LEFT | 1 << 8
+_SIGNAL: Final[int] = Op.SIGNAL | 4 << 8
+_SIGNAL_SEEN: Final[int] = Op.SIGNAL_SEEN | 1 << 8
 _POKE: Final[int] = int(Op.POKE)
 
 _NR_MMAP: Final = X86_64["mmap"]
@@ -201,12 +206,12 @@ def _encode_step(step: c.AnyStep, serial: int, words: list[int]) -> int:
     elif type(step) is c.TouchPages:
         words.extend((_TOUCH, step.page | step.pages << 32, int(step.write), serial))
     elif type(step) is c.Madvise:
-        faults = _begin_fault(step.fail_nth, words)
+        faults = _begin(step, words)
         if step.ilp32:
             _syscall32(words, "madvise", step.start, step.length, step.advice)
         else:
             _syscall(words, _NR_MADVISE, step.start, step.length, step.advice)
-        return 1 + faults + _end_fault(step.fail_nth, words)
+        return 1 + faults + _end(step, words)
     elif type(step) is c.MadviseRanges:
         return _encode_ranges(step, words)
     elif type(step) is c.ProcessMadvise:
@@ -295,28 +300,34 @@ def _encode_pokes(pokes: tuple[Poke, ...], words: list[int]) -> int:
 
 def _encode_ranges(step: c.MadviseRanges, words: list[int]) -> int:
     pokes = pokes_of(step)
-    ops = _encode_pokes(pokes, words) + _begin_fault(step.fail_nth, words)
+    ops = _encode_pokes(pokes, words) + _begin(step, words)
     _call_ranges(step, words)
     for poke in pokes:
         if poke.output or ARENA_BASE <= poke.at < ARENA_END_MAX:
             words.extend((_PEEK, poke.at, len(poke.data)))
             ops += 1
     words.append(_ZONE_CHECK)
-    return ops + 2 + _end_fault(step.fail_nth, words)
+    return ops + 2 + _end(step, words)
 
 
-def _begin_fault(fail_nth: int, words: list[int]) -> int:
-    if not fail_nth:
-        return 0
-    words.extend((_FAIL_NTH, fail_nth))
-    return 1
+def _begin(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges, words: list[int]) -> int:
+    """What goes before a call that is disturbed, in ops."""
+    if step.fail_nth:
+        words.extend((_FAIL_NTH, step.fail_nth))
+    signal = step.signal
+    if signal is not None:
+        at = page_address(signal.page)
+        words.extend((_SIGNAL, SIGNAL_NUMBER[signal.how], at, signal.pages * PAGE))
+    return (step.fail_nth > 0) + (signal is not None)
 
 
-def _end_fault(fail_nth: int, words: list[int]) -> int:
-    if not fail_nth:
-        return 0
-    words.append(_FAULT_LEFT)
-    return 1
+def _end(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges, words: list[int]) -> int:
+    """What goes behind it."""
+    if step.fail_nth:
+        words.append(_FAULT_LEFT)
+    if step.signal is not None:
+        words.append(_SIGNAL_SEEN)
+    return (step.fail_nth > 0) + (step.signal is not None)
 
 
 def _call_ranges(step: c.MadviseRanges, words: list[int]) -> None:
@@ -327,10 +338,10 @@ def _call_ranges(step: c.MadviseRanges, words: list[int]) -> None:
 
 
 def _encode_process_madvise(step: c.ProcessMadvise, words: list[int]) -> int:
-    ops = _encode_pokes(pokes_of(step), words) + _begin_fault(step.fail_nth, words)
+    ops = _encode_pokes(pokes_of(step), words) + _begin(step, words)
     _call_process_madvise(step, words)
     words.append(_ZONE_CHECK)  # the next call finds the zones poisoned again
-    return ops + 2 + _end_fault(step.fail_nth, words)
+    return ops + 2 + _end(step, words)
 
 
 def _call_process_madvise(step: c.ProcessMadvise, words: list[int]) -> None:

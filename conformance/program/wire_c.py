@@ -16,7 +16,13 @@ from conformance.abi import vm_flags
 from conformance.abi.advice import ADVICES
 from conformance.abi.syscalls import I386, X86_64
 from conformance.program import content, outcome, places, wire
-from conformance.program.call import FAIL_NTH_MAX, HEIRS
+from conformance.program.call import (
+    FAIL_NTH_MAX,
+    HEIRS,
+    SIGNAL_HANDLED_ONE,
+    SIGNAL_SLEPT,
+    SIGNAL_WOKEN,
+)
 
 HEADER_PATH: Final = Path("conformance/target/executor/generated/wire.h")  # from the root
 GUARD: Final = "MADVET_WIRE_H"
@@ -48,6 +54,12 @@ def header() -> str:
         "What a FORK_EXEC reads back",
         {f"HEIR_{n.upper().replace(chr(39), '').replace(' ', '_')}": i for i, n in enumerate(HEIRS)}
         | {"HEIRS": len(HEIRS)},
+    )
+    parts += _section(
+        "What becomes of a SIGNAL, and what is seen of it",
+        {f"SIGNAL_{how.name}": number for how, number in wire.SIGNAL_NUMBER.items()}
+        | {"SIGNAL_SLEPT": SIGNAL_SLEPT, "SIGNAL_WOKEN": SIGNAL_WOKEN}
+        | {"SIGNAL_HANDLED_ONE": SIGNAL_HANDLED_ONE},
     )
     parts += _section("The largest count of a FAIL_NTH", {"FAIL_NTH_MAX": FAIL_NTH_MAX})
     parts += _section("Status of an outcome", {f"STATUS_{s.name}": s.value for s in outcome.Status})

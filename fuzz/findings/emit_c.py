@@ -21,7 +21,7 @@ from conformance.program.control_memory import pokes_of
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.outcome import MEMORY_ERROR, NOT_PLACED
 from conformance.program.places import PAGE
-from conformance.program.plan import calls_as_ilp32, fail_nth
+from conformance.program.plan import calls_as_ilp32, fail_nth, signal_of
 from conformance.program.program import Program
 from conformance.program.wire import Observe
 from conformance.spec.registry import text_of
@@ -127,6 +127,8 @@ def _refuse(program: Program) -> None:
                 "a call is made as a 32-bit process makes it; build a 32-bit program by hand, or "
                 "see it again with madvet replay"
             )
+        if signal_of(step) is not None:
+            raise NotInC("a signal comes during a call; see it again with madvet replay")
         if fail_nth(step):
             raise NotInC(
                 "an allocation of the kernel fails in a call, which a guest is set up for; see it "

@@ -18,7 +18,7 @@ from conformance.program.mmap_flags import (
     mmap_flags,
 )
 from conformance.program.places import FD_PIDFD_SELF, PAGE, ZONE_BASE, ZONE_END, page_address
-from conformance.program.plan import fail_nth
+from conformance.program.plan import fail_nth, signal_of
 from conformance.program.program import Program, Rights
 from conformance.program.step_words import step_words
 from fuzz.findings.syzkaller_read import DATA_AREA, KINDS, NO_FD, PIDFD_NUMBERS, TOUCHED
@@ -71,6 +71,8 @@ def _lines(step: c.AnyStep) -> Iterator[str]:
     """Raises ValueError, which says why not."""
     if isinstance(step, c.Madvise | c.ProcessMadvise) and step.ilp32:
         raise ValueError("calls of 32-bit processes are another target of syzkaller's")
+    if signal_of(step) is not None:
+        raise ValueError("it has no signals")
     if isinstance(step, c.TouchPages):
         yield from _touch(step)
         return

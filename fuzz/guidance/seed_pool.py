@@ -93,12 +93,12 @@ class SeedPool:
         for seed in self.seeds:
             energy = sum(map(share.__getitem__, seed.edges))
             energy += sum(map(share.__getitem__, seed.marks))
-            energy /= _cost(seed.program)
+            energy /= cost_of(seed.program)
             energies.append(1 + int(energy * ENERGY_UNIT))
         self._weights = list(accumulate(energies))
 
 
-def _cost(program: Program) -> float:
+def cost_of(program: Program) -> float:
     """How long it takes, about, in usual programs."""
     cost = 0.5 + STEP_COST * len(program.steps) + PAGE_COST * program.arena_pages()
     if program.whole:

@@ -162,12 +162,14 @@ def test_what_is_read_may_be_run() -> None:
 
 
 LAYOUT = (Mapping(Kind.ANON, 0, 4),)
+STORM = c.Madvise(page_address(0), PAGE, 4, signal=c.Signal(c.SignalHow.STORM))
 
 
 @pytest.mark.parametrize(
     ("program", "said"),
     [
         (Program(LAYOUT, (c.TouchPages(0, 1, write=False),)), "no way to read a page"),
+        (Program(LAYOUT, (STORM,)), "it has no signals"),
         (Program(LAYOUT, (c.Fork(),)), r"fork\(\): no such call"),
         (Program(LAYOUT, (c.Madvise(page_address(0) + 1, PAGE, 4),)), "memory begins at a page"),
         (Program((Mapping(Kind.SECRETMEM, 0, 4),), ()), "only memory without a file"),

@@ -89,10 +89,14 @@ static inline __attribute__((always_inline)) void run_call(const struct op *op)
 	cover_open(COVER_OWN);
 	if (fault_due)
 		fault_arm();
+	if (interrupt_due)
+		interrupt_begin();
 	if (!not_placed)
 		result = op->code == OP_SYSCALL ? call_syscall(op->word) :
 			 op->code == OP_RANGES	? call_ranges(op->word[0]) :
 						  call_syscall32(op->word);
+	if (interrupt_due)
+		interrupt_end();
 	if (fault_due)
 		fault_disarm();
 	cover_close();
@@ -115,6 +119,28 @@ static void run_fork_exec(void)
 	heirs_forget();
 	record_result(call_fork_exec());
 	heirs_report();
+}
+
+/* What makes the next call hard, and what came of it. */
+static void run_disturbance(const struct op *op)
+{
+	const u64 *w = op->word;
+
+	switch (op->code) {
+	case OP_FAIL_NTH:
+		zone_present();
+		record->unable = !fault_prepare(w[0]);
+		break;
+	case OP_FAULT_LEFT:
+		record_word(fault_left());
+		break;
+	case OP_SIGNAL:
+		record->unable = !interrupt_prepare(w[0], w[1], w[2]);
+		break;
+	case OP_SIGNAL_SEEN:
+		record_word(interrupt_seen());
+		break;
+	}
 }
 
 static inline __attribute__((always_inline)) void run_op(const struct program *program, const struct op *op, bool last)
@@ -178,12 +204,8 @@ static inline __attribute__((always_inline)) void run_op(const struct program *p
 	case OP_ZONE_CHECK:
 		record_word(zone_check());
 		break;
-	case OP_FAIL_NTH:
-		zone_present();
-		record->unable = !fault_prepare(w[0]);
-		break;
-	case OP_FAULT_LEFT:
-		record_word(fault_left());
+	default:
+		run_disturbance(op);
 		break;
 	}
 }
@@ -217,7 +239,7 @@ static HOT u32 run_program(const struct program *program)
 	if (program->observe & OBSERVE_WHOLE)
 		return sandbox_run(program);
 	not_placed = false;
-	fault_due = 0;
+	fault_due = interrupt_due = 0;
 	for (u32 i = 0; i < program->n_ops && !record->unable; i++, at += op.words) {
 		op = op_at(at);
 		record->tick++;

@@ -26,6 +26,8 @@ static const u32 op_words[] = {
 	[OP_RECLAIM] = 1,
 	[OP_FAIL_NTH] = 2,
 	[OP_FAULT_LEFT] = 1,
+	[OP_SIGNAL] = 4,
+	[OP_SIGNAL_SEEN] = 1,
 	[OP_STORE] = 3,
 	[OP_EXIT] = 1,
 	[OP_RACE] = 0,
@@ -69,6 +71,11 @@ static const char *check_op(const struct op *op, const struct program *program)
 	case OP_RIGHTS:
 		if (w[0] > RIGHTS_OTHER_USER)
 			return "a RIGHTS names none";
+		break;
+	case OP_SIGNAL:
+		if (w[0] < SIGNAL_HANDLED || w[0] > SIGNAL_STORM || program->observe & OBSERVE_WHOLE ||
+		    !is_memory(w[1], w[2]))
+			return "a SIGNAL is of no known kind, or watches no memory of the arena";
 		break;
 	case OP_FAIL_NTH:
 		if (!w[0] || w[0] > FAIL_NTH_MAX)
@@ -148,7 +155,8 @@ const char *program_decode(const u64 *words, size_t n_words, struct program *pro
 		results += gives_result(op.code);
 		if (op.code == OP_PEEK)
 			peek_words += 1 + WORDS_OF(op.word[1]);
-		else if (op.code == OP_ZONE_CHECK || op.code == OP_FAULT_LEFT)
+		else if (op.code == OP_ZONE_CHECK || op.code == OP_FAULT_LEFT ||
+			 op.code == OP_SIGNAL_SEEN)
 			peek_words += 2;
 		else if (op.code == OP_FORK_EXEC)
 			peek_words += 1 + HEIRS;

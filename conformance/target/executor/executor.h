@@ -332,6 +332,15 @@ void fault_disarm(void);
 u64 fault_left(void);
 bool fault_works(void);
 
+/* interrupt.c: signals that come while a call sleeps */
+
+extern u32 interrupt_due;
+
+bool interrupt_prepare(u32 how, u64 start, u64 bytes);
+void interrupt_begin(void);
+void interrupt_end(void);
+u64 interrupt_seen(void);
+
 /* selftest.c */
 
 void selftest(void);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "race.h"
+#include "thread.h"
 #include "touch.h"
 
 #define STACK_BYTES (64 * 1024) /* the shim needs 40 KiB */
@@ -150,7 +151,7 @@ static void find_actor(u32 index, struct actor *actor)
 }
 
 /* Where a new thread or process begins, on its own stack. */
-__attribute__((noreturn, used)) void race_actor(u64 index)
+static _Noreturn void race_actor(u64 index)
 {
 	stack_t stack = { .ss_sp = fault_stacks[index], .ss_size = FAULT_STACK_BYTES };
 	struct actor actor;
@@ -165,31 +166,15 @@ __attribute__((noreturn, used)) void race_actor(u64 index)
 
 static long start_actor(u64 index, struct clone_args *args)
 {
-	register u64 number asm("r12") = index;
-	long ret;
-
-	running[index] = 1;
-	args->flags |= CLONE_VM | CLONE_CHILD_CLEARTID;
-	args->child_tid = (u64)&running[index];
 	args->stack = (u64)stacks[index];
 	args->stack_size = STACK_BYTES;
-	asm volatile("	syscall\n"
-		     "	testq	%%rax, %%rax\n"
-		     "	jnz	1f\n"
-		     "	xorl	%%ebp, %%ebp\n"
-		     "	movq	%%r12, %%rdi\n"
-		     "	call	race_actor\n"
-		     "1:\n"
-		     : "=a"(ret)
-		     : "a"(NR_CLONE3), "D"(args), "S"(sizeof(*args)), "r"(number)
-		     : "rcx", "r11", "memory");
-	return ret;
+	return thread_start(args, &running[index], race_actor, index);
 }
 
 static long start_thread(u64 index)
 {
 	struct clone_args args = {
-		.flags = CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM,
+		.flags = THREAD_FLAGS,
 	};
 
 	return start_actor(index, &args);
@@ -247,8 +232,7 @@ static void wait_for_all(u32 n_actors, const int *pidfds)
 			die_with(pidfds[i]);
 	}
 	for (u32 i = 0; i < n_actors; i++) {
-		while ((left = *(volatile u32 *)&running[i]))
-			sys(SYS_futex, &running[i], FUTEX_WAIT, left, NULL);
+		thread_wait(&running[i]);
 		if (pidfds[i] < 0)
 			continue;
 		while (sys(SYS_waitid, P_PIDFD, pidfds[i], &info, WEXITED, 0) == -EINTR)

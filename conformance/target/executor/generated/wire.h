@@ -32,6 +32,8 @@
 #define OP_RACE	22
 #define OP_STORE	23
 #define OP_EXIT	24
+#define OP_SIGNAL	25
+#define OP_SIGNAL_SEEN	26
 
 /* How a program is run and looked at */
 #define OBSERVE_READ_ALL	1
@@ -70,6 +72,14 @@
 #define HEIR_NEW_PROGRAMS_HEAP	4
 #define HEIR_NEW_PROGRAMS_STACK	5
 #define HEIRS	6
+
+/* What becomes of a SIGNAL, and what is seen of it */
+#define SIGNAL_HANDLED	1
+#define SIGNAL_FATAL	2
+#define SIGNAL_STORM	3
+#define SIGNAL_SLEPT	1
+#define SIGNAL_WOKEN	2
+#define SIGNAL_HANDLED_ONE	256
 
 /* The largest count of a FAIL_NTH */
 #define FAIL_NTH_MAX	0x100000

@@ -1,0 +1,83 @@
+"""What disturbs a call: an allocation that fails (allocations), a signal that comes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.model.address_space import ARENA_FIRST, AddressSpace
+from conformance.model.prediction import Prediction
+from conformance.program.call import (
+    SIGNAL_HANDLED_ONE,
+    SIGNAL_SLEPT,
+    Madvise,
+    MadviseRanges,
+    ProcessMadvise,
+    Signal,
+    SignalHow,
+)
+from conformance.spec.cite import cite, met
+
+SIGKILL: Final = 9
+Call = Madvise | ProcessMadvise | MadviseRanges
+_STORM: Final = SignalHow.STORM
+_FATAL: Final = SignalHow.FATAL
+
+
+def begin(space: AddressSpace, call: Call, place: int) -> None:
+    """Right before the call. place: which of the model's allocations fails, 0 for none."""
+    if call.fail_nth:
+        space.allocations.due = place
+    signal = call.signal
+    if signal is not None and signal.pages:
+        space.watched_from = ARENA_FIRST + signal.page
+        space.watched_to = space.watched_from + signal.pages
+        space.slept = False
+
+
+def end(space: AddressSpace, call: Call, place: int, out: Prediction, step: int) -> None:
+    """Right after it: what is looked at next is not disturbed. step: its index."""
+    if call.fail_nth:
+        out.fault_reached = bool(place) and not space.allocations.due
+        space.allocations.due = 0
+    signal = call.signal
+    if signal is not None:
+        space.watched_from = space.watched_to = 0
+        if signal.how is _FATAL and space.slept:
+            cite("signal-fatal")
+            out.dies_at, out.dies_of = step, SIGKILL
+
+
+def note(space: AddressSpace, call: Call, out: Prediction, step: int) -> None:
+    """What the executor reads back of it, behind the other peeks."""
+    if call.fail_nth:
+        _note_fault(out, step)
+    if call.signal is not None:
+        _note_signal(space, call.signal, out, step)
+
+
+def _note_fault(out: Prediction, step: int) -> None:
+    """Were so many allocations made? Where none of the model's places fails, one that it knows
+    nothing of may have, or none."""
+    if not out.fault_reached:
+        met("allocation-spared")
+        out.free_peeks[len(out.peeks)] = "allocation-spared"
+    _peek(out, step, 0, "fault")
+
+
+def _note_signal(space: AddressSpace, signal: Signal, out: Prediction, step: int) -> None:
+    """A call that sleeps sleeps on, whatever signal is handled: those that look for signals at all
+    look for fatal ones only. The handler runs when the call returns."""
+    seen = 0
+    if signal.how is _STORM:
+        met("signal-storm")
+        out.free_peeks[len(out.peeks)] = "signal-storm"
+    elif space.slept:
+        met("signal-handled")
+        seen = SIGNAL_SLEPT | SIGNAL_HANDLED_ONE
+    _peek(out, step, seen, "signal")
+
+
+def _peek(out: Prediction, step: int, word: int, name: str) -> None:
+    out.peeks.append(word.to_bytes(8, "little"))
+    out.peek_steps.append(step)
+    out.peek_names.append(name)
