@@ -70,7 +70,7 @@ def minimise(
         raise InputError(f"--out {out}: there is something in it; madvet corpus merge adds to it")
     seeds = _measured(read_programs(folders, target), target)
     chosen = minimised(seeds, not edges_only)
-    if not _keep(out, chosen):
+    if not _keep(out, chosen, ordered=True):
         return exit_codes.HARNESS_FAILED
     edges, marks = _counts(chosen)
     click.echo(
@@ -145,11 +145,11 @@ def _counts(seeds: list[Seed]) -> tuple[Counter[int], Counter[str]]:
     return edges, marks
 
 
-def _keep(out: Path, seeds: list[Seed]) -> bool:
-    """False, after saying why, when they cannot be written."""
+def _keep(out: Path, seeds: list[Seed], ordered: bool = False) -> bool:
+    """False, after saying why, when they cannot be written. ordered: names tell their order."""
     try:
-        for seed in seeds:
-            keep_seed(out, seed.program)
+        for number, seed in enumerate(seeds):
+            keep_seed(out, seed.program, f"{number:04}-" if ordered else "")
     except FindingsError as error:
         click.echo(f"madvet corpus: {error}", err=True)
         return False

@@ -140,12 +140,13 @@ def run(arguments: list[str]) -> int:
 
 def failure(error: Exception) -> int:
     """Say what failed, and the exit code for it."""
+    from ci.cli.output import OutputError
     from conformance.target.target import TargetError, TargetNameError
 
     if isinstance(error, TargetNameError):
         complain(str(error))
         return BAD_INPUT
-    if isinstance(error, TargetError):
+    if isinstance(error, TargetError | OutputError):
         complain(str(error))
         return HARNESS_FAILED
     if os.environ.get(TRACEBACK_SWITCH) == "1":

@@ -11,12 +11,15 @@ import click
 import msgspec
 
 from ci.cli import exit_codes
-from ci.cli.arguments import Duration, Integer, target_option
+from ci.cli.arguments import Duration, Integer, Names, target_option
 from ci.cli.exit_codes import InputError
-from ci.cli.output import prepare_json, write_json
+from ci.cli.kill_comparison import compared, curve_of
+from ci.cli.output import prepare_json, write_json, write_text
 from conformance.program.text import dumps
+from fuzz.engine.budget import RANDOM
 from fuzz.mutants.catalogue import Mutant, MutantNameError, chosen
 from fuzz.mutants.demo import Demonstration, demonstrate
+from fuzz.mutants.hunters import ENGINES
 from fuzz.mutants.kill_score import SECONDS, SEED, Plan, Score, kill_all
 
 WORKERS_MAX: Final = 256
@@ -41,6 +44,20 @@ DEMO_MUTANTS: Final = ("shim/gap_counted_twice", "kernel/gap_counted_twice")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the scores as JSON to this file (docs/json.md).",
 )
+@click.option(
+    "--engine",
+    "engines",
+    type=Names(lambda: ENGINES, "engine"),
+    default=RANDOM,
+    show_default=True,
+    help="Where programs come from: random, guided, corpus; several are compared.",
+)
+@click.option(
+    "--svg",
+    "svg_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Picture of how many live how long.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Say what mutants there are; run none.")
 @click.option("--demo", is_flag=True, help="Plant one fault; find, shrink and replay it.")
 def command(
@@ -50,6 +67,8 @@ def command(
     seed: int,
     workers: int | None,
     json_path: Path | None,
+    engines: tuple[str, ...],
+    svg_path: Path | None,
     only_list: bool,
     demo: bool,
 ) -> int:
@@ -69,23 +88,33 @@ def command(
         for mutant in mutants:
             click.echo(f"{mutant.id:<36} {mutant.requirement:<28} {mutant.what}")
         return exit_codes.CONFORMANT
-    plan = Plan(seconds, seed)
+    plan = Plan(seconds, seed, engines[0])
     if demo:
         demo_mutant = next((m for m in mutants if m.id in DEMO_MUTANTS and not names), mutants[0])
         return _demo(demo_mutant, plan)
     prepare_json(json_path)
-    scores: list[Score] = []
     by_id = {mutant.id: mutant for mutant in mutants}
-    for score in kill_all(mutants, plan, workers or len(os.sched_getaffinity(0))):
-        scores.append(score)
-        click.echo(_line(score, by_id[score.id]))
-    for line in _summary(scores):
+    by_engine: dict[str, list[Score]] = {}
+    for engine in engines:
+        if len(engines) > 1:
+            click.echo(f"engine {engine}:")
+        plan = Plan(seconds, seed, engine)
+        scores = by_engine[engine] = []
+        for score in kill_all(mutants, plan, workers or len(os.sched_getaffinity(0))):
+            scores.append(score)
+            click.echo(_line(score, by_id[score.id]))
+        for line in _summary(scores):
+            click.echo(line)
+    for line in compared(by_engine):
         click.echo(line)
     if json_path is not None:
-        write_json(json_path, _json(scores, by_id, plan))
-    if any(score.broken for score in scores):
+        write_json(json_path, _json(by_engine, by_id, plan))
+    if svg_path is not None:
+        write_text(svg_path, curve_of(by_engine, len(mutants), seconds))
+    every = [score for scores in by_engine.values() for score in scores]
+    if any(score.broken for score in every):
         return exit_codes.HARNESS_FAILED
-    return exit_codes.CONFORMANT if all(s.killed for s in scores) else exit_codes.FOUND
+    return exit_codes.CONFORMANT if all(s.killed for s in every) else exit_codes.FOUND
 
 
 def _line(score: Score, mutant: Mutant) -> str:
@@ -117,7 +146,11 @@ def _summary(scores: list[Score]) -> Iterator[str]:
         yield from (f"  {words}" for words in sick[:SICK_SHOWN])
 
 
-def _json(scores: list[Score], mutants: dict[str, Mutant], plan: Plan) -> dict[str, Any]:
+def _json(
+    by_engine: dict[str, list[Score]], mutants: dict[str, Mutant], plan: Plan
+) -> dict[str, Any]:
+    """The first engine's mutants, and what the others came to."""
+    scores = next(iter(by_engine.values()))
     return {
         "format": JSON_FORMAT,
         "seconds_each": plan.seconds,
@@ -133,6 +166,17 @@ def _json(scores: list[Score], mutants: dict[str, Mutant], plan: Plan) -> dict[s
             }
             for score in sorted(scores, key=lambda score: score.id)
         ],
+        "engines": {
+            engine: {
+                score.id: {
+                    "killed": score.killed,
+                    "seconds": score.seconds,
+                    "programs": score.killer + 1 if score.killed else score.programs,
+                }
+                for score in sorted(scores, key=lambda score: score.id)
+            }
+            for engine, scores in by_engine.items()
+        },
     }
 
 

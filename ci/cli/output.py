@@ -111,3 +111,11 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         write_atomically(path, data + b"\n")
     except OSError as error:
         raise OutputError(f"--json {path}: {error.strerror}; the summary was printed") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a page or a picture, whole or not at all. Raises OutputError."""
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}; name another file") from error

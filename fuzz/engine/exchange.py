@@ -94,14 +94,15 @@ class Exchange:
         }
 
 
-def keep_seed(folder: Path, program: Program, comment: str = "") -> Path:
-    """A program as a file named after its text, unless it is there. Raises FindingsError."""
+def keep_seed(folder: Path, program: Program, place: str = "") -> Path:
+    """A program as a file named after its text (behind its place among others, if it has one),
+    unless it is there. Raises FindingsError."""
     text = dumps(program)
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:NAME_DIGITS]}.toml"
+    path = folder / f"{place}{hashlib.sha256(text.encode()).hexdigest()[:NAME_DIGITS]}.toml"
     try:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, dumps(program, comment).encode())
+            write_atomically(path, text.encode())
     except OSError as error:
         raise FindingsError(f"cannot keep a seed in {folder}: {error.strerror}") from error
     return path

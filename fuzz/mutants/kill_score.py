@@ -29,12 +29,14 @@ from conformance.program.call import SURFACES
 from conformance.program.program import Program
 from conformance.target.registry import open_target
 from conformance.target.target import Target
+from fuzz.engine.budget import RANDOM
 from fuzz.engine.examine import Examiner
 from fuzz.engine.schedule import BATCH, observe_of
 from fuzz.engine.suspects import words_of
 from fuzz.generate.options import GenerateOptions
 from fuzz.generate.programs import ProgramSource
 from fuzz.mutants.catalogue import Mutant, catalogue
+from fuzz.mutants.hunters import hunter
 from fuzz.mutants.model_mutants import planted
 from fuzz.triage.examine import FULL_LOOK, examine
 
@@ -69,10 +71,11 @@ class Score(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """How every mutant is run. seconds: at most, for each."""
+    """How every mutant is run. seconds: at most, for each. engine: one of hunters.ENGINES."""
 
     seconds: float = SECONDS
     seed: int = SEED
+    engine: str = RANDOM
 
 
 def kill(mutant: Mutant, plan: Plan, give_up: Callable[[], bool] = lambda: False) -> Score:
@@ -98,30 +101,36 @@ class _Hunt:
         self._elsewise = ""  # how it showed, where that does not count
 
     def run(self, give_up: Callable[[], bool]) -> Score:
-        source = source_of(self._mutant, self._plan.seed)
-        examiner = Examiner(self._faulty)
-        flights: deque[tuple[int, int]] = deque()  # first program, how many
         start = time.monotonic()
         in_flight = 1 if self._mutant.titles else IN_FLIGHT
+        source = source_of(self._mutant, self._plan.seed)
+        hunt = hunter(self._plan.engine, source, in_flight, bool(self._mutant.guest))
+        examiner = Examiner(self._faulty, cite=hunt.cite)
+        flights: deque[tuple[int, int]] = deque()  # first program, how many
         first = programs = 0
         ended = False
         while True:
             ended = ended or give_up() or time.monotonic() - start >= self._plan.seconds
             with self._fault():
-                while len(flights) < in_flight and not ended:
-                    size = batch_size(self._mutant, first)
-                    batch = [source.program(first + i) for i in range(size)]
-                    examiner.start(batch, observe_of(first // BATCH, 1))
-                    flights.append((first, size))
-                    first += size
+                while len(flights) < hunt.flights and not ended:
+                    batch = hunt.draw(first, batch_size(self._mutant, first))
+                    if not batch:
+                        ended = True
+                        break
+                    examiner.start(batch, observe_of(first // BATCH, 1) | hunt.observe)
+                    flights.append((first, len(batch)))
+                    first += len(batch)
                 if not flights:
                     break
                 at, size = flights.popleft()
+                examined = examiner.finish()
                 bad = [
                     (at + i, one.program)
-                    for i, one in enumerate(examiner.finish())
+                    for i, one in enumerate(examined)
                     if self._suspicious(one.program, one.verdict)
                 ]
+                if not bad:
+                    hunt.learn(self._faulty, examined)
             programs = at + size
             if not bad:
                 continue

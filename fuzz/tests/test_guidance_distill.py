@@ -14,7 +14,7 @@ from fuzz.guidance.seed_pool import Seed
 from fuzz.tests.test_guidance_guide import SOURCE, EdgeTarget
 
 
-def seed(number: int, edges: set[int], marks: set[str] = frozenset()) -> Seed:  # type: ignore[assignment]  # none
+def seed(number: int, edges: set[int], marks: frozenset[str] = frozenset()) -> Seed:
     step = Madvise(ARENA_BASE, PAGE, number)
     program = Program((Mapping(Kind.ANON, 0, 1),), (step,))
     return Seed(program, tuple(sorted(edges)), tuple(sorted(marks)))
@@ -37,9 +37,9 @@ def test_one_that_reaches_all_is_enough() -> None:
 
 
 def test_marks_count_unless_they_are_left_out() -> None:
-    seeds = [seed(1, {1}), seed(2, {1}, {"rule"})]
+    seeds = [seed(1, {1}), seed(2, {1}, frozenset({"rule"}))]
     assert minimised(seeds) == [seeds[1]]
-    assert len(minimised([*seeds, seed(3, {2}, {"rule"})], marks=False)) == 2
+    assert len(minimised([*seeds, seed(3, {2}, frozenset({"rule"}))], marks=False)) == 2
 
 
 def test_only_what_adds_something_is_added() -> None:
