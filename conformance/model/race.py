@@ -58,7 +58,8 @@ def race(
     """The results of each actor; all structs are in place. What is atomic: docs/races.md."""
     cite("race-linear")
     met("race-confined")
-    if process.facts.ranges_call is RangesCall.SHIM and _calls_ranges(step):
+    met("race-counters")
+    if process.facts.ranges_call is RangesCall.SHIM and _piecemeal(step):
         process.space.unsure = PIECEMEAL
     results: list[list[int]] = [[] for _ in step.actors]
     acts: list[Callable[[], None]] = []
@@ -68,12 +69,19 @@ def race(
     return results
 
 
-def _calls_ranges(step: c.Race) -> bool:
+def _piecemeal(step: c.Race) -> bool:
+    """Does an actor call madvise_ranges() while another does more than to store words?"""
+    callers = others = 0
     for actor in step.actors:
+        calls = False
         for call in actor.steps:
-            if isinstance(call, c.MadviseRanges):
-                return True
-    return False
+            calls = calls or isinstance(call, c.MadviseRanges)
+        callers += calls
+        for call in actor.steps:
+            if not isinstance(call, c.Store):
+                others += 1
+                break
+    return callers > 0 and others > 1
 
 
 def _act(

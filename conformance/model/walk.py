@@ -34,9 +34,10 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
 
     Source: madvise_vma_behavior(). The VMA may be split, merged or gone afterwards.
     """
-    if space.pause is not None and end - start > 1 and advice in _PAGE_BY_PAGE:
-        if not vma.flags & f.HT:
+    if space.pause is not None and advice in _PAGE_BY_PAGE and not vma.flags & f.HT:
+        if end - start > 1:
             return _page_by_page(space, vma, start, end, advice)
+        space.pause(PAGE, start, 0)
     if vma.flags & f.SL:
         if advice not in _DISCARDS:
             met("madvise-sealed-harmless")
@@ -113,8 +114,6 @@ def populate_part(
 def _page_by_page(space: AddressSpace, vma: Vma, start: int, end: int, advice: int) -> int:
     """apply_part() in a race: each entry of the page table changes by itself."""
     for page in range(start, end):
-        if page > start and space.pause is not None:
-            space.pause(PAGE, page, 0)
         error = apply_part(space, vma, page, page + 1, advice)
         if error:
             return error

@@ -40,21 +40,25 @@ class Pruned(Exception):
 
 class _Reach(NamedTuple):
     """What an actor can get at. pages: that its steps name; wild: any page. vmas: it changes VMAs.
-    words: numbers of 64-bit words that it stores. exits: it is a process that ends."""
+    words: numbers of 64-bit words that it stores. exits: it is a process that ends. only_stores:
+    it does nothing else; round: its steps."""
 
     pages: frozenset[int]
     wild: bool
     vmas: bool
     words: frozenset[int]
     exits: bool
+    only_stores: bool
+    round: int
 
 
 class Order:
     """A Schedule that makes one order of all races of a program.
 
     prefix: the choices to begin with; after it the first possible one is made each time. bound:
-    how often an actor may be interrupted. seen: states that other paths went on from; new ones
-    are added. observed: of each race, what each actor's calls gave.
+    how often an actor may be interrupted. seen: states that other paths went on from, with how
+    often actors that only store had stored by then; new ones are added. observed: of each race,
+    what each actor's calls gave.
 
     path: the choices made, as (which, of how many). limited: the bound forbade a choice.
     """
@@ -65,7 +69,7 @@ class Order:
         observed: Sequence[Sequence[Sequence[int]]],
         prefix: Sequence[int],
         bound: int,
-        seen: set[object],
+        seen: dict[object, tuple[int, ...]],
     ) -> None:
         if greenlet is None:
             raise NoCoroutines(MISSING)
@@ -142,13 +146,30 @@ class Order:
         else:
             which = 0
             state = self._state(current if interrupts else -1)
-            if state in self._seen:
+            stored = self._stored()
+            before = self._seen.get(state)
+            if before is not None and all(a <= b for a, b in zip(before, stored, strict=True)):
                 raise Pruned
-            self._seen.add(state)
+            self._seen[state] = stored
         self.path.append((which, len(ready)))
         if interrupts and which:
             self._left -= 1
         return ready[which]
+
+    def _stored(self) -> tuple[int, ...]:
+        """How far the actors are that only store. Who has more left to do can do the same."""
+        return tuple(
+            [len(result) if reach.only_stores else 0
+             for result, reach in zip(self._results, self._reach, strict=True)]
+        )  # fmt: skip
+
+    def _step_of(self, actor: int) -> int:
+        """How many results an actor has; of one that only stores, in the round at hand."""
+        done = len(self._results[actor])
+        reach = self._reach[actor]
+        if reach.only_stores and not self._actors[actor].dead:
+            return done % reach.round
+        return done
 
     def _state(self, current: int) -> object:
         return (
@@ -156,7 +177,8 @@ class Order:
             self._left,
             current if self._left < ANY // 2 else -1,
             tuple(self._pending),
-            tuple([len(result) for result in self._results]),
+            tuple([self._step_of(actor) for actor in range(len(self._results))]),
+            tuple([actor.dead for actor in self._actors]),
             tuple([tuple(entries) for entries in self._history]),
             tuple([tuple(sorted(readers)) for readers in self._readers]),
             fingerprint(self._process),
@@ -233,4 +255,6 @@ def _reach(actor: c.Actor, race: c.Race) -> _Reach:
         any(changes_vmas(step) for step in actor.steps),
         frozenset(s.at // WORD_BYTES for s in actor.steps if isinstance(s, c.Store)),
         any(isinstance(step, c.Exit) for step in actor.steps),
+        all(isinstance(step, c.Store) for step in actor.steps),
+        len(actor.steps),
     )

@@ -108,7 +108,7 @@ def _search(program: Program, outcome: Outcome, prediction: Prediction, judge: J
     left_open = ""
     nearest: Verdict | None = None
     for bound in BOUNDS:
-        seen: set[object] = set()
+        seen: dict[object, tuple[int, ...]] = {}
         prefix: list[int] | None = []
         limited = False
         while prefix is not None:
@@ -146,6 +146,16 @@ def _next(path: list[tuple[int, int]]) -> list[int] | None:
     return None
 
 
+def _class(field: str) -> str:
+    """What the nearest order has otherwise. Which flags is told, since it tells bugs apart; the
+    rest differs from run to run."""
+    if field.startswith("vma.flags"):
+        return f"race.{field}"
+    if field.startswith("vma"):
+        return "race.vmas"
+    return "race.pages" if field.startswith("page") else "race.structs"
+
+
 def _no_order(
     program: Program, outcome: Outcome, prediction: Prediction, search: _Search
 ) -> Verdict:
@@ -158,7 +168,7 @@ def _no_order(
     if search.nearest is not None:
         first = search.nearest.differences[0]
         page = first.page
-        field = "race.effects" if first.field.startswith(("vma", "page")) else "race.structs"
+        field = _class(first.field)
         words += f"; the nearest has another difference: {first.words}"
     difference = Difference(step, field, seen, "no order", f"{words}; results: {seen}", rule, page)
     return Verdict(VerdictKind.DIVERGENCE, (difference,))

@@ -47,13 +47,19 @@ def _broken(program: Program, outcome: Outcome, prediction: Prediction) -> Itera
         i for i, step in enumerate(program.steps) if isinstance(step, c.Race)
     )
     yield from _results(program, outcome, prediction, step)
-    yield from _zones(outcome, prediction)
+    if not _stores(program):  # else a call may have been told to write anywhere
+        yield from _zones(outcome, prediction)
     yield from _counters(program, outcome, prediction, step)
     for expected, seen in zip(prediction.snapshots, outcome.snapshots, strict=False):
         if expected.step >= step:
             yield from _vmas(seen, step)
             if prediction.judged_until > expected.step:
                 yield from _untouched(program, expected, seen, step)
+
+
+def _stores(program: Program) -> bool:
+    """Does an actor change what a call of another says?"""
+    return any(isinstance(call, c.Store) for call in flat(program.steps))
 
 
 def _results(
@@ -150,7 +156,7 @@ def _untouched(
     """Pages that nobody names are as they would be without the race."""
     if program.files:
         return  # one page may be seen in many places
-    if any(isinstance(call, c.Store) for call in flat(program.steps)):
+    if _stores(program):
         return  # what a call names is not known
     named: set[int] = set()
     for call in flat(program.steps):  # a step behind the race may end where it did not otherwise

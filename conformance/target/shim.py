@@ -12,12 +12,13 @@ from conformance.target.executor_build import SOURCES
 from conformance.target.executor_target import USUAL, ExecutorTarget, Options, executor_path
 from conformance.target.target import TargetNameError
 
+MUTANT_HEADERS: Final = ("shim_mutants.h", "race_mutants.h")
 _MUTANT_ROW: Final = re.compile(r"\brow\(([0-9]+),")
 
 
 def mutant_numbers() -> tuple[int, ...]:
-    """The planted faults there are, by the header that has a row for each."""
-    rows = (SOURCES / "shim_mutants.h").read_text("utf-8")
+    """The planted faults there are, by the headers that have a row for each."""
+    rows = "".join((SOURCES / name).read_text("utf-8") for name in MUTANT_HEADERS)
     return tuple(int(number) for number in _MUTANT_ROW.findall(rows))
 
 

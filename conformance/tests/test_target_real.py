@@ -67,7 +67,8 @@ def test_an_unknown_target_lists_those_there_are(name: str) -> None:
         open_target(name)
     assert str(caught.value) == (
         f"there is no target {name!r}; targets are: host, shim, shim:mutant=N, uml, qemu, "
-        "qemu-debug, uml:mutant=N, qemu-debug:mutant=N, debian:REL, kernel:FILE"
+        "qemu-debug, qemu-smp, qemu-debug-smp, qemu-icount, uml:mutant=N, qemu-debug:mutant=N, "
+        "qemu-debug-smp:mutant=N, debian:REL, kernel:FILE"
     )
 
 

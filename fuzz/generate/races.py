@@ -10,7 +10,7 @@ from typing import Final
 
 from conformance.abi.advice import BY_NAME
 from conformance.program import call as c
-from conformance.program.control_memory import control_bytes, pack_range
+from conformance.program.control_memory import control_bytes
 from conformance.program.control_struct import ControlFields, Multi, Range, Single
 from conformance.program.mapping import Backing, FileSlot, Kind, Mapping, Prot, Sharing, Touch
 from conformance.program.places import FD_PIDFD_REMOTE, FD_PIDFD_SELF, PAGE, ZONE_BASE, page_address
@@ -33,7 +33,17 @@ _PROTS: Final = table((12, Prot.RW), (2, Prot.R), (1, Prot.NONE))
 _DELAYS: Final = table(
     (8, 0), (2, 50), (2, 200), (2, 800), (2, 2000), (2, 5000), (1, 12000), (1, 30000)
 )  # fmt: skip
-_REPEATS: Final = table((3, 1), (2, 2), (2, 4), (1, 8))  # of stores
+_STORE_DELAYS: Final = table((2, 0), (2, 50), (3, 300), (3, 1000), (1, 4000))
+_REPEATS: Final = table((2, 1), (2, 4), (3, 20), (4, 100))  # of stores
+# Which word of a call they change, and into what: all that a second look would take for granted.
+_SIZE, _ADVICE, _STATS, _OPTIONS = range(4)
+_WORDS: Final = table((3, _SIZE), (4, _ADVICE), (3, _STATS), (1, _OPTIONS))
+_SIZES: Final = (0, PAGE, 2 * PAGE, 3 * PAGE, (1 << 64) - PAGE)  # the last wraps: EINVAL
+_OTHER_ADVICES: Final = (26, 27, 0, BY_NAME["DONTNEED"].value, BY_NAME["RANDOM"].value)
+RANGE_BYTES: Final = 24
+IOVEC_BYTES: Final = 16
+STATS_POINTER: Final = 32  # in the control struct
+STATS_SHIFT: Final = 0x240  # from the stats to a part of the slot that no struct covers
 _NAMES: Final = (
     *("DONTNEED",) * 5, *("FREE",) * 2, *("GUARD_INSTALL",) * 3, *("GUARD_REMOVE",) * 2, "COLD",
     "PAGEOUT", "WILLNEED", "REMOVE", "POPULATE_READ", *("POPULATE_WRITE",) * 2, "DONTNEED_LOCKED",
@@ -76,7 +86,7 @@ class _Draw:
         self._layout()
         sort = chooser.pick(_SORTS)
         actors = [self._actor(calls=True)]
-        if sort == _STORES and "madvise_ranges" in self.surfaces:
+        if sort == _STORES and any(s != "madvise" for s in self.surfaces):
             actors = self._with_stores()
         elif sort == _REMOTE_ACTS and any(s != "madvise" for s in self.surfaces):
             actors = self._with_remote()
@@ -165,7 +175,10 @@ class _Draw:
             return c.Madvise(*self._range(), advice)
         if surface == "madvise_ranges":
             return self._ranges_call(advice, pidfd)
-        vec = tuple(c.IoRange(*self._range()) for _ in range(chooser.integer(1, 3)))
+        return self._vector_call(advice, pidfd)
+
+    def _vector_call(self, advice: int, pidfd: int) -> c.ProcessMadvise:
+        vec = tuple(c.IoRange(*self._range()) for _ in range(self.chooser.integer(1, 3)))
         at = self._take_slot() + ARRAY_IN_SLOT
         return c.ProcessMadvise(advice, vec, pidfd, vec_at=at)
 
@@ -197,23 +210,46 @@ class _Draw:
     def _with_stores(self) -> list[c.Actor]:
         """A call, and someone who changes a word of its control struct or array, and back."""
         chooser = self.chooser
-        call = self._ranges_call(chooser.pick(self.advices), FD_PIDFD_SELF)
-        assert isinstance(call.control, ControlFields)
-        arm = call.control.arm
-        data, at = control_bytes(call), call.ctl_at
-        words = [16] if isinstance(arm, Single) else [len(data) - WORD]
-        if isinstance(arm, Multi):
-            data, at = b"".join(pack_range(r, 0) for r in arm.ranges), call.array_at
-            words = [24 * i + 8 for i in range(len(arm.ranges))]
-        word = chooser.pick(tuple(words))
-        before = int.from_bytes(data[word : word + WORD], "little")
-        other = chooser.integer(1, 3) * PAGE if before % PAGE == 0 else before ^ 1 << 33
-        stores: tuple[c.Store, ...] = (c.Store(at + word, other), c.Store(at + word, before))
+        surface = chooser.pick(tuple(s for s in self.surfaces if s != "madvise"))
+        call: c.ProcessMadvise | c.MadviseRanges
+        if surface == "madvise_ranges":
+            call = self._ranges_call(chooser.pick(self.advices), FD_PIDFD_SELF)
+            at, before, after = self._rewritten(call)
+        else:
+            call = self._vector_call(chooser.pick(self.advices), FD_PIDFD_SELF)
+            i = chooser.integer(0, len(call.vec) - 1)
+            at, before = call.vec_at + IOVEC_BYTES * i + WORD, call.vec[i].length
+            after = chooser.pick(_SIZES)
+        stores: tuple[c.Store, ...] = (c.Store(at, after), c.Store(at, before))
         if chooser.chance(1, 3):
             stores = stores[:1]
         caller = c.Actor((call,), delay=chooser.pick(_DELAYS))
-        writer = c.Actor(stores, delay=chooser.pick(_DELAYS), repeat=chooser.pick(_REPEATS))
+        delay = chooser.pick(_STORE_DELAYS)
+        writer = c.Actor(stores, delay=delay, repeat=chooser.pick(_REPEATS))
         return [caller, writer]
+
+    def _rewritten(self, call: c.MadviseRanges) -> tuple[int, int, int]:
+        """A word of a call's inputs, what it holds, and what it is to hold: by either value the
+        call is one that may be made."""
+        chooser = self.chooser
+        assert isinstance(call.control, ControlFields)
+        arm = call.control.arm
+        data = control_bytes(call)
+        what = chooser.pick(_WORDS)
+        if what == _STATS:  # into zone that holds poison: the pointer to elements leads nowhere
+            return call.ctl_at + STATS_POINTER, call.stats_at, call.stats_at + STATS_SHIFT
+        if what == _OPTIONS:
+            before = int.from_bytes(data[-WORD:], "little")
+            return call.ctl_at + len(data) - WORD, before, before ^ 1 << 33  # ignore_errors
+        if isinstance(arm, Multi):
+            at = call.array_at + RANGE_BYTES * chooser.integer(0, len(arm.ranges) - 1)
+            entry = arm.ranges[(at - call.array_at) // RANGE_BYTES]
+        else:
+            assert isinstance(arm, Single)
+            at, entry = call.ctl_at + WORD, arm.range
+        if what == _SIZE:
+            return at + WORD, entry.length, chooser.pick(_SIZES)
+        return at + 2 * WORD, entry.advice, chooser.pick(_OTHER_ADVICES)
 
     def _with_remote(self) -> list[c.Actor]:
         """A call on the second process, which changes its own mappings, or ends."""

@@ -6,16 +6,17 @@ from typing import Final, NamedTuple
 
 from fuzz.mutants.kernel_mutants import GUESTS, clean_target, read_kernel_mutants
 from fuzz.mutants.model_mutants import MODEL_MUTANTS, ModelMutant
-from fuzz.mutants.shim_mutants import read_shim_mutants
+from fuzz.mutants.shim_mutants import RACE_HEADER, read_shim_mutants
 
-SHIM, MODEL, KERNEL = "shim", "model", "kernel"
-PLACES: Final = (SHIM, MODEL, KERNEL)
+SHIM, MODEL, KERNEL, RACE = "shim", "model", "kernel", "race"
+PLACES: Final = (SHIM, MODEL, KERNEL, RACE)
 
 
 class Mutant(NamedTuple):
     """One planted fault.
 
-    id: stable, as people name it. where: SHIM, MODEL or KERNEL. requirement: the rule that it
+    id: stable, as people name it. where: SHIM, MODEL, KERNEL, or RACE: where actors make calls, so
+    that only programs with a race show it. requirement: the rule that it
     breaks. what: the mistake, in a line. target: what runs the programs, with the fault in it
     if it is the shim's or the kernel's. clean: the same without the fault. model: the fault, if
     it is the model's. titles: of a fault that the kernel itself must notice, how the title of
@@ -57,7 +58,11 @@ def catalogue(guest: str = GUESTS[0]) -> tuple[Mutant, ...]:
         )
         for row in read_kernel_mutants()
     ]  # fmt: skip
-    return (*shim, *model, *kernel)
+    races = [
+        Mutant(f"race/{row.name}", RACE, row.requirement, row.what, row.target, SHIM, None)
+        for row in read_shim_mutants(RACE_HEADER)
+    ]
+    return (*shim, *model, *kernel, *races)
 
 
 def chosen(patterns: tuple[str, ...], target: str) -> tuple[Mutant, ...]:

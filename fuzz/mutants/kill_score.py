@@ -35,10 +35,11 @@ from fuzz.engine.schedule import BATCH, observe_of
 from fuzz.engine.suspects import words_of
 from fuzz.generate.options import GenerateOptions
 from fuzz.generate.programs import ProgramSource
-from fuzz.mutants.catalogue import Mutant, catalogue
+from fuzz.mutants.catalogue import RACE, Mutant, catalogue
 from fuzz.mutants.hunters import hunter
 from fuzz.mutants.model_mutants import planted
 from fuzz.triage.examine import FULL_LOOK, examine
+from fuzz.triage.stability import RACE_RUNS
 
 SECONDS: Final = 60.0  # for each mutant
 SEED: Final = 1
@@ -149,14 +150,15 @@ class _Hunt:
 
     def _kills(self, number: int, program: Program) -> str:
         """How it shows, alone, with the fault and only with it; "" if it does not."""
+        runs = RACE_RUNS if self._mutant.where == RACE else 1
         with self._fault():
-            (verdict,) = examine(self._faulty, [program], FULL_LOOK)
+            verdict = _worst(examine(self._faulty, [program] * runs, FULL_LOOK))
         if not self._suspicious(program, verdict):
             return ""
         if not tells(self._mutant, verdict):
             self._elsewise = f"shows only as {verdict.kind.value}: {words_of(verdict)}"
             return ""
-        (healthy,) = examine(self._clean, [program], FULL_LOOK)
+        healthy = _worst(examine(self._clean, [program] * runs, FULL_LOOK))
         if healthy.kind is VerdictKind.CONFORMANT:
             return words_of(verdict)
         self._sick.append(f"program {number}: {healthy.kind.value}: {words_of(healthy)}")
@@ -176,12 +178,18 @@ class _Hunt:
         return Score(self._mutant.id, killer, seconds, programs, words, tuple(self._sick))
 
 
+def _worst(verdicts: list[Verdict]) -> Verdict:
+    """The first that is not conformant, if any is not."""
+    return next((v for v in verdicts if v.kind is not VerdictKind.CONFORMANT), verdicts[0])
+
+
 def source_of(mutant: Mutant, seed: int) -> ProgramSource:
     """The programs among which a fault is sought: those of an ordinary campaign, in a guest of one
     with --surface madvise_ranges, since the kernel's faults are all in that call and a guest
     runs a tenth of the programs that a host does."""
     surfaces = frozenset({"madvise_ranges"}) if mutant.guest else frozenset(SURFACES)
-    return ProgramSource(seed, GenerateOptions(surfaces=surfaces))
+    races = mutant.where == RACE
+    return ProgramSource(seed, GenerateOptions(surfaces=surfaces, races=races))
 
 
 def batch_size(mutant: Mutant, done: int) -> int:

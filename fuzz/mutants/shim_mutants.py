@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from conformance.target.executor_build import SOURCES
 
 HEADER: Final = SOURCES / "shim_mutants.h"
+RACE_HEADER: Final = SOURCES / "race_mutants.h"  # those that only a race shows
 _ROW: Final = re.compile(
     r"""\brow\(\s* (?P<number>[0-9]+) \s*,\s* (?P<name>[a-z0-9_]+) \s*,\s*
         "(?P<requirement>[^"\\]+)" \s*,\s* \\?\s* "(?P<what>[^"\\]+)" \s*\)""",

@@ -18,12 +18,14 @@
 #include <unistd.h>
 
 #include "race.h"
+#include "race_mutants.h"
 #include "thread.h"
 #include "touch.h"
 
 #define STACK_BYTES (64 * 1024) /* the shim needs 40 KiB */
 #define FAULT_STACK_BYTES (16 * 1024)
-#define SPINS_MAX 1024 /* then others may run: there may be one processor for all */
+#define SPINS_MAX 65536 /* 0.1 ms; then others may run */
+#define SPINS_ALONE 64 /* the same where one processor is all there is */
 #define LOOK_NS 20000000 /* until it is seen that an actor was killed */
 #define CPUS_MAX 64
 
@@ -85,7 +87,7 @@ static s64 make_call(const struct op *op)
 
 	switch (op->code) {
 	case OP_SYSCALL:
-		return sys(w[0], w[1], w[2], w[3], w[4], w[5], w[6]);
+		return race_syscall(w);
 	case OP_SYSCALL32:
 		return call_syscall32(w);
 	case OP_RANGES:
@@ -112,17 +114,18 @@ static void act(u32 index, const struct actor *actor)
 {
 	u64 cpu = 1ul << index % cpus;
 	s64 *results = record->race_results + actor->first_result;
-	u32 spins = 0;
+	u32 most = cpus > 1 ? SPINS_MAX : SPINS_ALONE, spins = 0;
 
 	sys(SYS_sched_setaffinity, 0, sizeof(cpu), &cpu); /* where it may; it is only faster */
 	__atomic_add_fetch(&record->race_ready, 1, __ATOMIC_SEQ_CST);
 	while (record->race_ready < record->race_actors)
-		if (++spins % SPINS_MAX == 0)
+		if (++spins % most == 0)
 			sys(SYS_sched_yield);
-	for (u64 left = actor->delay; left; left--)
-		asm volatile("" ::: "memory");
 	for (u32 n = 0; n < actor->repeats; n++) {
 		const u64 *at = actor->ops;
+
+		for (u64 left = actor->delay; left; left--)
+			asm volatile("" ::: "memory");
 
 		for (u32 i = 0; i < actor->n_ops; i++) {
 			struct op op = op_at(at);
