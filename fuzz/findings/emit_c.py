@@ -23,6 +23,7 @@ from conformance.program.outcome import MEMORY_ERROR, NOT_PLACED
 from conformance.program.places import PAGE
 from conformance.program.plan import calls_as_ilp32, fail_nth, signal_of
 from conformance.program.program import Program
+from conformance.program.race import has_race
 from conformance.program.wire import Observe
 from conformance.spec.registry import text_of
 from fuzz.findings import c_frame as frame
@@ -121,6 +122,8 @@ def c_source(program: Program, prediction: Prediction, told: Told, observe: Obse
 
 
 def _refuse(program: Program) -> None:
+    if has_race(program.steps):
+        raise NotInC("its calls are made at the same time; see it again with madvet replay")
     for step in program.steps:
         if calls_as_ilp32(step):
             raise NotInC(
