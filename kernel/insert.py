@@ -52,6 +52,7 @@ class Insertion(NamedTuple):
     needs: str = ""
     taken: str = ""
     guest: bool = False
+    only: Sequence[str] = ()
 
 
 class Anchors(NamedTuple):
@@ -91,8 +92,7 @@ def insert(tree: Path, anchors: Anchors | None = None, dry: bool = False) -> tup
     Every place is looked for before the first file is written. dry: write nothing, tell what
     would change. Raises NotATree, InsertError.
     """
-    release(tree)
-    texts = _edited(tree, anchors or read_anchors(), _with_line)
+    texts = _edited(tree, _for_release(anchors or read_anchors(), release(tree)), _with_line)
     copies = _copies()
     changed = [name for name, data in copies.items() if _read(tree / name, "copy") != data]
     changed += [name for name in texts if texts[name] != _read(tree / name, "anchor")]
@@ -118,6 +118,11 @@ def remove(tree: Path, anchors: Anchors | None = None) -> tuple[str, ...]:
     for name in present:
         _unlink(tree / name)
     return tuple(sorted(changed + present))
+
+
+def _for_release(anchors: Anchors, found: str) -> Anchors:
+    wanted = (entry for entry in anchors.insertions if not entry.only or found in entry.only)
+    return anchors._replace(insertions=tuple(wanted))
 
 
 def _copies() -> Mapping[str, bytes]:

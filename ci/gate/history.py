@@ -17,8 +17,8 @@
 program: a file in corpus/. fixed: the first release without it; "" while there is none. fails,
 passes: releases whose stock kernels were seen to. facts: where the model knows the mistake as one
 of two ways to behave, the right one. identity: patterns of how it shows. mutant: where no stock
-kernel has it any more, the planted mistake that brings it back: "model/NAME" puts it into the
-model, and the program tells it from a kernel that is right; "shim/NAME" into a call.
+kernel has it any more, the name of the past mistake that brings it back, in a guest's kernel
+(kernel/madvise_ranges_past.h) and in the model (fuzz/mutants/past_mistakes.py).
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.program import Program
 from conformance.program.text_table import Table
 from conformance.target.target import Target
+from fuzz.mutants.kernel_mutants import read_past_mistakes
 
 FOLDER: Final = CORPUS / "history"
 RUNS: Final = 5
@@ -69,8 +70,11 @@ class Bug(msgspec.Struct, frozen=True):
     identity: tuple[str, ...]
     mutant: str = ""
 
-    def expected(self, release: str) -> Seen | None:
-        """What a stock kernel of this release was seen to do; None: nobody has looked."""
+    def expected(self, release: str, planted: str = "") -> Seen | None:
+        """What a kernel of this release was seen to do; None: nobody has looked. planted: the
+        name of the past mistake that is switched on in it, which other programs may show too."""
+        if planted:
+            return Seen.FAILS if planted == self.mutant else None
         for known, seen in ((self.fails, Seen.FAILS), (self.passes, Seen.PASSES)):
             if is_among(release, known):
                 return seen
@@ -120,6 +124,13 @@ def read_bug(table: Table) -> Bug:
     )  # fmt: skip
     table.end()
     return bug
+
+
+def planted_in(target_name: str) -> str:
+    """The name of the past mistake that a guest's kernel has, by the name of the target; "" for
+    none. Raises MutantTableError."""
+    _, _, number = target_name.partition(":mutant=")
+    return next((one.name for one in read_past_mistakes() if str(one.number) == number), "")
 
 
 def check(bug: Bug, program: Program, target: Target, runs: int = RUNS) -> Checked:

@@ -17,20 +17,24 @@ from ci.gate.history import (
     Seen,
     check,
     load_history,
+    planted_in,
     shows,
     verdict_of,
 )
 from ci.gate.index import IndexFileError, program_at
 from ci.tests.fake_kernels import FACTS, FakeKernel, facts
 from conformance.model.predict import predict
+from conformance.model.prediction import Prediction
 from conformance.oracle.expected_change import flat_facts, with_facts
 from conformance.oracle.judge import judge
 from conformance.oracle.ledger_values import numbers_of
 from conformance.oracle.verdict import VerdictKind
 from conformance.program.outcome import Outcome, Snapshot, Status
 from conformance.target.registry import open_target
+from fuzz.mutants.kernel_mutants import PAST_HEADER, KernelMutant, read_past_mistakes
 from fuzz.mutants.model_mutants import planted
 from fuzz.mutants.past_mistakes import PAST_MISTAKES, past_mistake
+from kernel.insert import read_anchors
 
 BUGS = load_history()
 # Of a kernel before 6.17, so that what only those can do wrong shows.
@@ -60,25 +64,24 @@ def test_what_is_fixed_fails_on_no_later_release_and_names_its_program(bug: Bug)
 
 @pytest.mark.parametrize("bug", BROUGHT_BACK, ids=names(BROUGHT_BACK))
 def test_the_program_tells_the_mistake_of_the_model_from_a_right_kernel(bug: Bug) -> None:
-    place, _, name = bug.mutant.partition("/")
-    assert place == "model"
-    mutant = past_mistake(name)
+    mutant = past_mistake(bug.mutant)
     assert mutant is not None
     program = program_at(bug.program)
     right = predict(program, RICH, observe=int(FULL_LOOK))
     assert right.skip == ""
-    outcome = Outcome(
-        Status.DONE,
-        tuple(right.results),
-        tuple(right.peeks),
-        tuple(Snapshot(s.step, s.child, tuple(s.vmas), tuple(s.pages)) for s in right.snapshots),
-    )
-    assert judge(program, outcome, right).kind is VerdictKind.CONFORMANT
+    assert judge(program, as_predicted(right), right).kind is VerdictKind.CONFORMANT
     with planted(mutant):
-        wrong = predict(program, RICH, observe=int(FULL_LOOK))
-    verdict = judge(program, outcome, wrong)
+        mistaken = as_predicted(predict(program, RICH, observe=int(FULL_LOOK)))
+    verdict = judge(program, mistaken, right)
     assert verdict.bad
     assert shows(bug, program, verdict), verdict.differences[0]
+
+
+def as_predicted(prediction: Prediction) -> Outcome:
+    """Of a kernel that does what is predicted."""
+    shots = (Snapshot(s.step, s.child, tuple(s.vmas), tuple(s.pages)) for s in prediction.snapshots)
+    results, peeks = tuple(prediction.results), tuple(prediction.peeks)
+    return Outcome(Status.DONE, results, peeks, tuple(shots))
 
 
 @pytest.mark.parametrize("bug", OF_FACTS, ids=names(OF_FACTS))
@@ -122,9 +125,31 @@ def test_a_kernel_that_lacks_what_it_takes_is_skipped() -> None:
     assert flat_facts(FACTS)["hugetlb_pages_free"] == 0
 
 
-def test_every_past_mistake_has_its_bug() -> None:
+def test_every_past_mistake_has_its_bug_and_can_be_had_in_a_guest() -> None:
     used = {bug.mutant for bug in BROUGHT_BACK}
-    assert used == {f"model/{mutant.name}" for mutant in PAST_MISTAKES}
+    of_model = {(one.name, one.requirement, one.what) for one in PAST_MISTAKES}
+    assert used == {one.name for one in PAST_MISTAKES}
+    assert of_model == {(one.name, one.requirement, one.what) for one in read_past_mistakes()}
+
+
+@pytest.mark.parametrize("mistake", read_past_mistakes(), ids=lambda one: one.name)
+def test_a_guest_with_a_past_mistake_must_fail_where_its_release_passes(
+    mistake: KernelMutant,
+) -> None:
+    planted = planted_in(mistake.target("uml"))
+    assert planted == mistake.name
+    for bug in BUGS:
+        brought_back = bug.mutant == mistake.name
+        assert bug.expected("7.3.4-madvet", planted) is (Seen.FAILS if brought_back else None)
+    assert planted_in("uml") == planted_in("uml:mutant=0") == planted_in("debian:6.12") == ""
+
+
+def test_the_lines_of_past_mistakes_name_each_of_them() -> None:
+    """A row that no line asks for would be a mistake that nobody can bring back."""
+    asked = " ".join(entry.line for entry in read_anchors(guest=True).insertions)
+    asked += PAST_HEADER.read_text(encoding="ascii").partition("static inline")[2]
+    for mistake in read_past_mistakes():
+        assert f"MADVISE_PAST({mistake.name})" in asked
 
 
 GOOD = """format = 1

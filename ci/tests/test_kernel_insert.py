@@ -28,7 +28,16 @@ ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = "# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\n"
 FILES = {
     "Makefile": MAKEFILE,
-    "mm/madvise.c": "static int madvise_vma_behavior(struct x *x)\n{\n}\n#endif\n",
+    "mm/madvise.c": (
+        '#include "internal.h"\n'
+        "static int madvise_vma_behavior(struct x *x)\n{\n}\n"
+        "\tif (!is_discard(x->behavior))\n"
+        "\t\tif ((!is_vm_hugetlb_page(vma) && (new_flags & VM_SPECIAL)) ||\n"
+        "\trange->end = ALIGN_DOWN(range->end, huge_page_size(hstate_vma(vma)));\n"
+        "\t\tif (ret == -ERESTARTNOINTR) {\n"
+        "\tret = (total_len - iov_iter_count(iter)) ? : ret;\n"
+        "#endif\n"
+    ),
     "arch/x86/entry/syscalls/syscall_64.tbl": (
         "471\tcommon\ta\t\tsys_a\n472\tcommon\tb\t\tsys_b\n\n512\tx32\tc\t\tsys_c\n"
     ),
@@ -83,7 +92,7 @@ def test_everything_that_is_included_is_copied(tree: Path) -> None:
     insert(tree)
     for path in (tree / "mm").glob("madvise*.[ch]"):
         for line in path.read_text().splitlines():
-            if line.startswith('#include "'):
+            if line.startswith('#include "madvise'):
                 assert (tree / "mm" / line.split('"')[1]).exists(), (path, line)
     assert (tree / "mm/Kconfig.madvise_ranges").read_bytes() == (
         ROOT / "kernel/Kconfig.in"
@@ -248,3 +257,21 @@ def test_what_guests_alone_need_is_put_in_for_them_alone(tree: Path) -> None:
 def test_a_guest_that_cannot_be_made_fast_is_an_error(tree: Path) -> None:
     with pytest.raises(InsertError, match="stacks of user mode Linux"):
         insert(tree, read_anchors(guest=True))
+
+
+def test_a_line_for_some_releases_is_put_into_their_trees_alone(tree: Path) -> None:
+    walker = tree / "arch/um/kernel/stacktrace.c"
+    walker.parent.mkdir(parents=True)
+    walker.write_text(STACKS)
+    makefile = tree / "Makefile"
+    newer = makefile.read_text()
+    assert newer == MAKEFILE
+    makefile.write_text(newer.replace("VERSION = 7", "VERSION = 6"))
+    insert(tree, read_anchors(guest=True))
+    assert "madvise_ranges_past.h" not in (tree / "mm/madvise.c").read_text()
+    makefile.write_text(newer)
+    insert(tree, read_anchors(guest=True))
+    assert "madvise_ranges_past.h" in (tree / "mm/madvise.c").read_text()
+    makefile.write_text(newer.replace("VERSION = 7", "VERSION = 6"))
+    remove(tree)
+    assert (tree / "mm/madvise.c").read_text() == FILES["mm/madvise.c"]

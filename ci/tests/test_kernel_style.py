@@ -26,7 +26,7 @@ def test_there_are_sources() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_checkpatch_has_nothing_to_say(path: Path) -> None:
     command = [str(TREES[-1] / "scripts/checkpatch.pl"), "--no-tree", "--strict"]
-    if path.name == "madvise_ranges_mutants.h":  # tables that are expanded in several ways
+    if path.stem.endswith(("_mutants", "_past")):  # tables that are expanded in several ways
         command.append("--ignore=COMPLEX_MACRO,MACRO_ARG_REUSE")
     command += ["-f", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=TREES[-1])

@@ -13,7 +13,9 @@ from typing import Final, NamedTuple
 
 from fuzz.mutants.shim_mutants import MutantTableError, read_shim_mutants
 
-HEADER: Final = Path(__file__).resolve().parents[2] / "kernel/madvise_ranges_mutants.h"
+KERNEL: Final = Path(__file__).resolve().parents[2] / "kernel"
+HEADER: Final = KERNEL / "madvise_ranges_mutants.h"
+PAST_HEADER: Final = KERNEL / "madvise_ranges_past.h"
 # Targets whose kernels can have the faults, and the checkers that must notice some of them.
 GUESTS: Final = ("uml", "qemu-debug")
 FIRST_SPLAT: Final = 100  # below: found as a divergence
@@ -64,3 +66,9 @@ def read_kernel_mutants(header: Path = HEADER) -> tuple[KernelMutant, ...]:
             f"{header}: {odd}: rows from {FIRST_SPLAT} on, and no others, have titles"
         )
     return tuple(KernelMutant(*row, tuple(titles.get(row.number, ()))) for row in rows)
+
+
+def read_past_mistakes(header: Path = PAST_HEADER) -> tuple[KernelMutant, ...]:
+    """Mistakes that released kernels had, brought back: to be found by the programs of
+    corpus/history, not by chance. Raises MutantTableError."""
+    return tuple(KernelMutant(*row, ()) for row in read_shim_mutants(header))
