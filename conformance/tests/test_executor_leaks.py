@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from conformance.program import wire
 from conformance.program.call import Fork, Madvise
 from conformance.program.mapping import Kind, Mapping, Touch
 from conformance.program.outcome import Status
 from conformance.program.places import PAGE, page_address
 from conformance.program.program import Program
+from conformance.program.text import loads
 from conformance.target.executor_build import build_executor
 from conformance.target.kernel_log import find_reports
-from conformance.tests.executor_driver import Executor
+from conformance.tests.executor_driver import Executor, Op, raw_program
 
 PROGRAM = Program(
     (Mapping(Kind.ANON, 0, 2, touches=(Touch(0, 2),)),), (Madvise(page_address(0), PAGE, 4),)
@@ -24,6 +26,7 @@ PROGRAM = Program(
 # Takes some 100 ms a run, in which the count of the test's own thread moves on.
 SLOW_BATCH = [Program(PROGRAM.layout, (Fork(),) * 8)] * 40
 HELLO_LEAKS = 2
+SEEDS = Path(__file__).parents[2] / "corpus/seeds"
 LARGE_BATCH = 64
 
 
@@ -87,14 +90,22 @@ def test_what_grows_with_each_run_is_told_with_a_title(tmp_path: Path) -> None:
     assert (slabs.folder / "mm_struct" / "shrink").read_text() == "1"
 
 
-@pytest.mark.parametrize("name", ["kmalloc-cg-64", "kmalloc-cg-1k"])
-def test_memory_of_unknown_purpose_has_one_title(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("kmalloc-cg-64", "leak: kmalloc"),
+        ("kmalloc-cg-1k", "leak: kmalloc"),
+        ("filp", "leak: filp"),
+        ("userfaultfd_ctx_cache", "leak: userfaultfd_ctx_cache"),
+    ],
+)
+def test_memory_of_unknown_purpose_has_one_title(tmp_path: Path, name: str, title: str) -> None:
     slabs = Slabs(tmp_path / "slab", name)
     with executor(slabs, tmp_path) as running:
         with slabs.growing(name):
             running.run(SLOW_BATCH)
         said = running.said()
-    assert [report.title for report in find_reports(said)] == ["leak: kmalloc"]
+    assert [report.title for report in find_reports(said)] == [title]
     assert name in said
 
 
@@ -139,3 +150,42 @@ def test_a_cache_that_cannot_be_counted_ends_the_executor_in_words(tmp_path: Pat
         (slabs.folder / "mm_struct" / "objects").write_text("")
         with pytest.raises(EOFError, match="cannot count mm_struct"):
             running.one(PROGRAM)
+
+
+SYS_MMAP, SYS_DUP = 9, 32
+MAP_PRIVATE_ANONYMOUS = 0x22
+BESIDE_THE_ARENA = 0x7000_0000_0000
+LEFT_OPEN: list[Op] = [(wire.Op.SYSCALL, SYS_DUP, 0, 0, 0, 0, 0, 0)]
+LEFT_MAPPED: list[Op] = [
+    (wire.Op.SYSCALL, SYS_MMAP, BESIDE_THE_ARENA, PAGE, 1, MAP_PRIVATE_ANONYMOUS, -1, 0)
+]
+
+
+@pytest.mark.parametrize(("ops", "what"), [(LEFT_OPEN, "descriptors"), (LEFT_MAPPED, "mappings")])
+def test_what_a_program_leaves_behind_in_its_process_is_told(
+    tmp_path: Path, ops: list[Op], what: str
+) -> None:
+    with executor(Slabs(tmp_path / "slab", "mm_struct"), tmp_path) as running:
+        running.run([PROGRAM, raw_program(ops), PROGRAM])
+        (report,) = find_reports(running.said())
+        assert (report.title, report.fatal) == (f"leak: {what}", False)
+
+
+def test_usual_programs_leave_nothing_behind(tmp_path: Path) -> None:
+    programs = [
+        loads(path.read_bytes(), path.name, guest=True).program
+        for path in sorted(SEEDS.glob("*.toml"))
+    ]
+    assert len(programs) > 20
+    with executor(Slabs(tmp_path / "slab", "mm_struct"), tmp_path) as running:
+        for first in range(0, len(programs), 16):
+            running.run(programs[first : first + 16])
+            running.run(programs[first : first + 16], wire.Observe.SMAPS)
+        assert running.said() == ""
+
+
+def test_large_batches_are_not_looked_through(tmp_path: Path) -> None:
+    with executor(Slabs(tmp_path / "slab", "mm_struct"), tmp_path) as running:
+        running.run([PROGRAM] * LARGE_BATCH)  # the first is looked at, the next too soon
+        running.run([raw_program(LEFT_OPEN)] + [PROGRAM] * (LARGE_BATCH - 1))
+        assert running.said() == ""

@@ -23,6 +23,7 @@
 
 static int uffd HOT_DATA = -1; /* one for each program, so that neighbours can merge */
 static u64 vvar_start, vvar_bytes;
+bool vvar_moved; /* it is the program's that has done so, until the process ends */
 static bool ilp32 HOT_DATA;
 
 /* After a program. Its mappings are gone already. */
@@ -209,6 +210,7 @@ s64 call_move_vvar(u64 address)
 {
 	if (!vvar_bytes)
 		return -ENOENT;
+	vvar_moved = true;
 	return sys(SYS_mremap, vvar_start, vvar_bytes, vvar_bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
 		   address);
 }

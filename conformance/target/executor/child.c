@@ -65,8 +65,10 @@ void child_open_proc(void)
 
 int child_smaps(void)
 {
-	if (myself.smaps <= 0)
+	if (myself.smaps <= 0) {
 		myself.smaps = sys(SYS_open, "/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+		residue_expect(1);
+	}
 	if (myself.smaps < 0)
 		child_fail("cannot open /proc/self/smaps", myself.smaps);
 	return myself.smaps;
@@ -280,6 +282,12 @@ static u32 check_canaries(const volatile u64 *on_stack)
 	return well ? 0 : SIGABRT;
 }
 
+/* Programs may have moved [vvar] away, or given up the right to look. */
+static bool may_leave_nothing(void)
+{
+	return record->residue_due && !vvar_moved && !rights_limited();
+}
+
 /* Run programs until all are done, or until a fresh process is needed. */
 _Noreturn void child_main(const struct program *programs, u32 count)
 {
@@ -289,6 +297,7 @@ _Noreturn void child_main(const struct program *programs, u32 count)
 	canary_in_bss = CANARY;
 	child_open_proc();
 	remote_open_self();
+	residue_begin();
 	for (u32 i = 0; i < count; i++) {
 		u32 signal = run_program(&programs[i]);
 
@@ -302,6 +311,8 @@ _Noreturn void child_main(const struct program *programs, u32 count)
 		zone_reset(); /* the read-only zone is the next process's, too */
 		if (signal || (i + 1 < count && !reset()))
 			break;
+		if (i + 1 == count && may_leave_nothing() && reset())
+			residue_end(count);
 	}
 	for (;;)
 		sys(SYS_exit_group, 0);

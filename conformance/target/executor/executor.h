@@ -92,6 +92,7 @@ struct record {
 	u32 n_results, n_peeks, n_snapshots, n_outside;
 	u32 peek_words, snapshot_words;
 	bool unable; /* something the program needs is lacking: NOT_RUN */
+	bool residue_due; /* look at what the programs of this batch leave behind */
 	u32 poisonings; /* calls with advice that poisons memory, so far: there is only so much */
 	volatile u32 remote_wanted; /* futex: 1 when the second process is to look */
 	volatile u32 remote_stands; /* futex: 1 when it is what it is to be */
@@ -173,6 +174,7 @@ s64 call_ranges(u64 ctl);
 s64 call_uffd(u64 start, u64 length, bool wp);
 s64 call_clear_soft_dirty(void);
 s64 call_move_vvar(u64 address);
+extern bool vvar_moved;
 s64 call_map_perf(u64 start, u64 length, u64 prot);
 s64 call_map_secret(u64 start, u64 length, u64 prot, bool shared);
 bool call_possible(const struct op *op);
@@ -283,6 +285,7 @@ void race_remote(void);
 bool rights_limit(u32 limit);
 bool rights_become_other(void);
 bool rights_other_user(void);
+bool rights_limited(void);
 
 /* heirs.c: what new VMAs start with */
 
@@ -331,6 +334,12 @@ void fault_arm(void);
 void fault_disarm(void);
 u64 fault_left(void);
 bool fault_works(void);
+
+/* residue.c: what programs leave behind in the process that ran them */
+
+void residue_expect(int fds);
+void residue_begin(void);
+void residue_end(u32 programs);
 
 /* interrupt.c: signals that come while a call sleeps */
 

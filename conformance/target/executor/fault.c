@@ -42,8 +42,12 @@ void fault_forget(void)
 /* False where the kernel cannot do it, or does not let this process. */
 bool fault_prepare(u32 count)
 {
-	if (fail_nth < 0)
+	bool is_new = fail_nth < 0;
+
+	if (is_new)
 		fail_nth = sys(SYS_open, FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (fail_nth >= 0 && is_new)
+		residue_expect(1);
 	if (fail_nth < 0 || !put(0))
 		return false;
 	fault_due = count;

@@ -237,11 +237,13 @@ static bool memfd_new(struct slot *slot)
 	if (slot->memfd >= 0) {
 		sys(SYS_close, slot->memfd);
 		sys(SYS_close, slot->memfd_ro);
+		residue_expect(-2);
 	}
 	slot->memfd = sys(SYS_memfd_create, "slot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (slot->memfd < 0)
 		return false;
 	slot->memfd_ro = reopen_read_only(slot->memfd);
+	residue_expect(2);
 	slot->memfd_pages = 0;
 	slot->memfd_sealed = false;
 	slot->memfd_mapped = false;

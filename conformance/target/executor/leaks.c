@@ -32,21 +32,29 @@
 #define SETTLE_LOOKS 10 /* RCU lets go within some ticks of the clock */
 
 /*
- * What a process is made of, and memory of unknown purpose that is charged to one. What the
+ * What a process is made of, files that it holds, and memory of unknown purpose that is charged to one. What the
  * kernel allocates for itself comes and goes with its own work.
  */
 static const char *const names[] = {
 	"mm_struct", "task_struct", "vm_area_struct", "anon_vma", "pid", "signal_cache",
+	"anon_vma_chain", "filp", "shmem_inode_cache", "userfaultfd_ctx_cache",
 	"kmalloc-cg-8", "kmalloc-cg-16", "kmalloc-cg-32", "kmalloc-cg-64", "kmalloc-cg-96",
 	"kmalloc-cg-128", "kmalloc-cg-192", "kmalloc-cg-256", "kmalloc-cg-512", "kmalloc-cg-1k",
 	"kmalloc-cg-2k", "kmalloc-cg-4k", "kmalloc-cg-8k",
 };
 
+/*
+ * Pages of processes, which the kernel counts machine-wide: memory that is nobody's any more, page
+ * tables of no one.
+ */
+static const char *const page_counts[] = { "nr_anon_pages", "nr_page_table_pages", "nr_mlock" };
+
 static struct cache {
 	const char *name;
 	int objects, shrink;
+	bool pages; /* a line of /proc/vmstat, which is made exact by /proc/sys/vm/stat_refresh */
 	long base; /* objects when it was last looked at */
-} caches[ARRAY_SIZE(names)];
+} caches[ARRAY_SIZE(names) + ARRAY_SIZE(page_counts)];
 static u32 n_caches;
 _Static_assert(ARRAY_SIZE(caches) <= 64, "a set of caches is a word of bits");
 
@@ -85,6 +93,20 @@ static void add(const char *folder, const char *name)
 	if (cache->shrink < 0)
 		fail("cannot open %s/%s/shrink: %m", folder, name);
 	cache->base = LONG_MAX;
+	n_caches++;
+}
+
+static void add_pages(const char *name)
+{
+	struct cache *cache = &caches[n_caches];
+
+	cache->name = name;
+	cache->pages = true;
+	cache->objects = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+	cache->shrink = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
+	cache->base = LONG_MAX;
+	if (cache->objects < 0 || cache->shrink < 0)
+		return; /* no CONFIG_VM_EVENT_COUNTERS, or no root */
 	n_caches++;
 }
 
@@ -146,13 +168,24 @@ static void shrink_all(void)
 
 static long count(const struct cache *cache)
 {
-	char text[256];
+	static char text[16384];
 	long got = pread(cache->objects, text, sizeof(text) - 1, 0);
+	const char *at = text;
 
 	if (got <= 0)
 		fail("cannot count %s: %m", cache->name);
 	text[got] = 0;
-	return strtol(text, NULL, 10);
+	if (cache->pages) {
+		size_t letters = strlen(cache->name);
+
+		while (strncmp(at, cache->name, letters) || at[letters] != ' ') {
+			at = strchr(at, '\n');
+			if (!at++)
+				return 0; /* this kernel does not count them */
+		}
+		at += letters;
+	}
+	return strtol(at, NULL, 10);
 }
 
 static long count_again(const struct cache *cache)
@@ -189,6 +222,8 @@ bool leaks_create(const char *folder)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(names); i++)
 		add(folder, names[i]);
+	for (u32 i = 0; options.guest && n_caches && i < ARRAY_SIZE(page_counts); i++)
+		add_pages(page_counts[i]);
 	if (n_caches) {
 		start_shrinkers();
 		leaks_look();

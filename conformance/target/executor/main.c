@@ -139,6 +139,7 @@ static void prepare(void)
 static void run_batch(const struct doorbell *bell, u64 *used, bool again)
 {
 	cover_batch(again);
+	record->residue_due = options.slabs && leaks_due(bell->count);
 	if (batch_run(ring_programs(bell->part, bell->bytes), bell->bytes, bell->count,
 		      ring_outcomes(bell->part), ring_part_bytes(), used))
 		fail("%lu programs are too many for the ring", (unsigned long)bell->count);

@@ -64,6 +64,12 @@ bool rights_become_other(void)
 	       !sys(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
+/* Has this process given up any? */
+bool rights_limited(void)
+{
+	return rights != RIGHTS_ALL;
+}
+
 /* Is the second process to be another user? */
 bool rights_other_user(void)
 {
