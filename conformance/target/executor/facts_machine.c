@@ -97,7 +97,17 @@ static void overcommit(struct finding *f, const struct ground *ground)
 	sysctl(f, "/proc/sys/vm/overcommit_memory", 0);
 }
 
-/* A vector is refused when it names kernel memory; nothing is read of what it names. */
+static bool refused(int fd, unsigned long start, unsigned long length)
+{
+	struct iovec element = { (void *)start, length };
+
+	return writev(fd, &element, 1) < 0 && errno == EFAULT;
+}
+
+/*
+ * A vector is refused when it names kernel memory; nothing is read of what it names. User mode
+ * Linux wants an end before the last address, so that it refuses an empty element there.
+ */
 static void task_size(struct finding *f, const struct ground *ground)
 {
 	static const int bits[] = { 47, 56 };
@@ -105,11 +115,10 @@ static void task_size(struct finding *f, const struct ground *ground)
 
 	(void)ground;
 	for (size_t i = 0; i < sizeof(bits) / sizeof(*bits); i++) {
-		unsigned long end = 1UL << bits[i];
-		struct iovec beyond = { (void *)(end - PAGE), PAGE };
+		unsigned long end = (1UL << bits[i]) - PAGE;
 
-		if (writev(fd, &beyond, 1) < 0 && errno == EFAULT) {
-			found(f, end - PAGE);
+		if (refused(fd, end, PAGE)) {
+			found(f, refused(fd, end, 0) ? end - 1 : end);
 			return;
 		}
 	}
