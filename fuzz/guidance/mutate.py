@@ -17,6 +17,7 @@ from fuzz.generate.chooser import Chooser, table
 from fuzz.generate.options import GenerateOptions
 from fuzz.generate.programs import draw_step
 from fuzz.generate.swarm import Swarm
+from fuzz.guidance.mutate_disturb import disturb
 from fuzz.guidance.mutate_layout import change_mapping, layout_of, move_mapping, other_process
 from fuzz.guidance.mutate_steps import (
     as_bytes,
@@ -46,7 +47,9 @@ class Mutator:
         self._chooser = chooser
         self._options = options
         self._guest = guest
+        # What disturbs a call needs a kernel that is debugged, and takes a process of its own.
         self._changes: tuple[Change, ...] = table(
+            (3 if guest else 0, disturb),
             (6, self.insert_step), (3, splice), (1, take_layout), (2, drop_step), (1, repeat_step),
             (2, swap_steps), (6, move_range), (4, nudge_range), (5, change_advice),
             (5, toggle_option), (3, misplace_struct), (2, as_bytes), (3, change_call),

@@ -19,7 +19,7 @@ from conformance.program.wire import encode
 from fuzz.generate.options import GenerateOptions
 from fuzz.generate.programs import ProgramSource
 from fuzz.generate.seeded import SeededChooser
-from fuzz.guidance import mutate, mutate_layout, mutate_steps
+from fuzz.guidance import mutate, mutate_disturb, mutate_layout, mutate_steps
 from fuzz.guidance.mutate import Mutator, splice
 from fuzz.guidance.step_ranges import edges_of, ranges_of, with_range
 from fuzz.tests.model_target import FACTS
@@ -30,7 +30,7 @@ CHANGES = (
     mutate.drop_mapping, mutate_layout.change_mapping, mutate_layout.move_mapping,
     mutate_layout.other_process, mutate_steps.move_range, mutate_steps.nudge_range,
     mutate_steps.change_advice, mutate_steps.toggle_option, mutate_steps.misplace_struct,
-    mutate_steps.as_bytes, mutate_steps.change_call,
+    mutate_steps.as_bytes, mutate_steps.change_call, mutate_disturb.disturb,
 )  # fmt: skip
 
 
