@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from conformance.abi import vm_flags as f
 from conformance.abi.errnos import EACCES, EBADF, EINVAL, ENOMEM, EOPNOTSUPP
 from conformance.model.address_space import (
@@ -20,10 +22,17 @@ from conformance.model.page_state import zap
 from conformance.model.split_merge import prepare_anon_vma
 from conformance.spec.cite import cite, met
 
-WILLNEED, DONTNEED, FREE, REMOVE = 3, 4, 8, 9
-COLD, PAGEOUT = 20, 21
-DONTNEED_LOCKED, COLLAPSE = 24, 25
-GUARD_INSTALL, GUARD_REMOVE = 102, 103
+# One by one: native code has to know their types before it has read what they are imported into.
+WILLNEED: Final = 3
+DONTNEED: Final = 4
+FREE: Final = 8
+REMOVE: Final = 9
+COLD: Final = 20
+PAGEOUT: Final = 21
+DONTNEED_LOCKED: Final = 24
+COLLAPSE: Final = 25
+GUARD_INSTALL: Final = 102
+GUARD_REMOVE: Final = 103
 
 
 def dontneed_free(space: AddressSpace, vma: Vma, start: int, end: int, advice: int) -> int:
