@@ -17,11 +17,25 @@ from ci.gate.history import Seen
 from ci.gate.index import IndexFileError, program_at
 from conformance.oracle.ledger import LedgerError, load_ledger
 from fuzz.findings.atomic_file import write_atomically
+from fuzz.findings.merge import bugs, load_folders, merge_into
+from fuzz.findings.store import FindingsError
 
 SEEN_WORDS = {Seen.FAILS: "shows", Seen.PASSES: "shows not", Seen.SKIPPED: "cannot run it"}
 
 
 @click.command("findings")
+@click.option(
+    "--from",
+    "folders",
+    type=click.Path(path_type=Path, file_okay=False),
+    multiple=True,
+    help="List what campaigns found instead, of this folder; more than once for several.",
+)
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --from: keep all of it in this folder.",
+)
 @click.option("--target", "targets", type=TargetNames(), help="See which of these kernels show it.")
 @click.option(
     "--write",
@@ -29,11 +43,22 @@ SEEN_WORDS = {Seen.FAILS: "shows", Seen.PASSES: "shows not", Seen.SKIPPED: "cann
     type=click.Path(path_type=Path, file_okay=False),
     help="Make the pages in this folder anew.",
 )
-def command(targets: tuple[str, ...] | None, folder: Path | None) -> int:
+def command(
+    folders: tuple[Path, ...],
+    into: Path | None,
+    targets: tuple[str, ...] | None,
+    folder: Path | None,
+) -> int:
     """List findings in released kernels; see them again, or write their pages.
 
     With --target, exit code 1 when a kernel does otherwise than the index says of its release.
+    With --from, list the bugs that campaigns found, each once, the most severe first; exit code 1
+    when there are any.
     """
+    if folders:
+        return _merged(folders, into)
+    if into is not None:
+        raise InputError("--into needs --from: the folders of campaigns")
     try:
         findings = load_findings()
         if folder is not None:
@@ -46,6 +71,28 @@ def command(targets: tuple[str, ...] | None, folder: Path | None) -> int:
         click.echo(f"{finding.id:<36} {finding.kind.value:<13} {bounds(finding)}")
         click.echo(f"    {finding.title}\n    corpus/{finding.program}")
     return exit_codes.CONFORMANT
+
+
+def _merged(folders: tuple[Path, ...], into: Path | None) -> int:
+    """What campaigns found, as bugs."""
+    try:
+        stored = load_folders(folders)
+        new = merge_into(into, stored) if into is not None else 0
+    except FindingsError as error:
+        raise InputError(str(error)) from error
+    found = bugs(stored)
+    for bug in found:
+        first = bug.findings[0].finding
+        marks = f" ({first.marks})" if first.marks else ""
+        click.echo(f"[{bug.severity.label}] {first.title}{marks}")
+        click.echo(f"    {first.identity}, met {bug.seen:,} times, {first.stability}")
+        click.echo(f"    on {', '.join(bug.kernels)}")
+        for one in bug.findings:
+            click.echo(f"    {one.path}")
+    click.echo(f"{len(found)} bugs, {len(stored)} findings")
+    if into is not None:
+        click.echo(f"{into}: {new} findings are new there")
+    return exit_codes.FOUND if found else exit_codes.CONFORMANT
 
 
 def _write(findings: tuple[Known, ...], folder: Path) -> int:

@@ -15,11 +15,12 @@ from ci.cli.program_files import read_program_file
 from ci.cli.reproducer import c_text
 from conformance.oracle.ledger import Ledger, LedgerError, load_ledger
 from conformance.program.text import Document
+from conformance.target.guest_images import stock_releases
 from conformance.target.registry import opener
 from conformance.target.target import Target, TargetError, TargetNameError
 from fuzz.engine.replay import Case, replay
 from fuzz.findings.emit_c import NotInC
-from fuzz.findings.mail import Kernel, mail_text
+from fuzz.findings.mail import SHOWS, Kernel, mail_text
 
 BEHIND: Final = ", target "  # in found_on: what stands before the target's name
 
@@ -32,8 +33,13 @@ BEHIND: Final = ", target "  # in found_on: what stands before the target's name
     type=TargetNames(),
     help="Kernels to try it on, with commas between.  [default: that where it was found]",
 )
+@click.option(
+    "--stock",
+    is_flag=True,
+    help="Try it on Debian's kernels too, as far as they are fetched (madvet kernels fetch).",
+)
 @append_option()
-def command(path: Path, targets: tuple[str, ...] | None, append: str) -> int:
+def command(path: Path, targets: tuple[str, ...] | None, stock: bool, append: str) -> int:
     """Write a finding as the text of a mail.
 
     PATH is the program file of a finding. It is run again on each of the targets, five times, and
@@ -52,7 +58,10 @@ def command(path: Path, targets: tuple[str, ...] | None, append: str) -> int:
     code = beside.read_text(encoding="ascii", errors="replace") if beside.is_file() else ""
     why_not = "none of the targets could be run"
     kernels = []
-    for name in targets or _found_on(finding.found_on):
+    names = dict.fromkeys(targets or _found_on(finding.found_on))
+    if stock:
+        names |= dict.fromkeys(_stock())
+    for name in names:
         try:
             with opened((name,), append=append) as (target, *_):
                 kernels.append(_tried(path, document, target, ledger))
@@ -64,6 +73,14 @@ def command(path: Path, targets: tuple[str, ...] | None, append: str) -> int:
             kernels.append(Kernel(name, "", f"not run: {str(error).splitlines()[0]}"))
     click.echo(mail_text(document.program, finding, kernels, code, why_not), nl=False)
     return exit_codes.CONFORMANT
+
+
+def _stock() -> tuple[str, ...]:
+    """The stock kernels that are here, the oldest first. Says so when there is none."""
+    releases = stock_releases()
+    if not releases:
+        click.echo("--stock: none is fetched: madvet kernels fetch debian:6.12", err=True)
+    return tuple(f"debian:{release}" for release in releases)
 
 
 def _found_on(text: str) -> tuple[str, ...]:
@@ -81,7 +98,7 @@ def _tried(path: Path, document: Document, target: Target, ledger: Ledger) -> Ke
     (one,) = replay([Case(str(path), document.program, document.finding)], [target], ledger)
     release = target.facts.release
     if one.verdict.bad:
-        which = "shows it" if one.same else "shows another fault"
+        which = SHOWS if one.same else "shows another fault"
         return Kernel(target.name, release, f"{which}, {one.shown} of {one.runs} runs")
     words = "as expected" if not one.verdict.reason else one.verdict.reason
     return Kernel(target.name, release, words)

@@ -165,13 +165,14 @@ def _finding_lines(result: CampaignResult, folder: FindingFolder) -> Iterator[st
     yield f"{len(result.findings)} finding{plural}" + (
         f" in {folder.folder}" if folder.folder else ""
     )
-    ranked = sorted(result.findings.values(), key=lambda f: f.slug)
+    ranked = sorted(result.findings.values(), key=lambda f: (f.severity, f.slug))
     for finding in ranked[:FINDINGS_SHOWN]:
-        yield f"  {finding.verdict.kind.value}: {finding.title}"
+        yield f"  [{finding.severity.label}] {finding.verdict.kind.value}: {finding.title}"
         seen = result.tallies[finding.target].findings.get(finding.identity, 0)
         path = folder.paths.get(finding.slug)
         yield (
             f"    {finding.identity}, met {seen:,} times, shown by {finding.stability}"
+            + (f"; {finding.marks}" if finding.marks else "")
             + (f"; {path}" if path else "")
         )
     if len(ranked) > FINDINGS_SHOWN:
@@ -226,7 +227,7 @@ def summary_json(
         },
         "findings": [
             _finding_json(finding, result, folder)
-            for finding in sorted(result.findings.values(), key=lambda f: f.slug)
+            for finding in sorted(result.findings.values(), key=lambda f: (f.severity, f.slug))
         ],
     }
 
@@ -245,6 +246,8 @@ def _finding_json(
         "identity": finding.identity,
         "verdict": finding.verdict.kind.value,
         "title": finding.title,
+        "severity": finding.severity.label,
+        "marks": finding.marks,
         "requirements": list(finding.verdict.requirements),
         "target": finding.target,
         "release": finding.release,

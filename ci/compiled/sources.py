@@ -43,6 +43,7 @@ COLD: Final = frozenset(
         "conformance/program/text_table.py",
         "conformance/program/text_write.py",
         "conformance/program/validate.py",
+        "conformance/program/validate_race.py",
         "conformance/program/wire_c.py",
         "fuzz/generate/bytes_chooser.py",
         "fuzz/generate/census.py",

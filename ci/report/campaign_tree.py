@@ -89,7 +89,8 @@ def _case(finding: Finding, seen: int) -> CaseResult:
     return CaseResult(
         f"finding.{words}.{finding.slug.rpartition('-')[2]}", finding.target, State.FAIL,
         finding.verdict.requirements, 0.0,
-        f"{finding.verdict.kind.value}: {finding.title} ({finding.stability})",
+        f"[{finding.severity.label}] {finding.verdict.kind.value}: {finding.title} "
+        f"({finding.stability})",
         output + times + log, shown=(shown,), identity=finding.identity,
     )  # fmt: skip
 

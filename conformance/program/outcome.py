@@ -20,6 +20,10 @@ MEMORY_ERROR: Final = 1 << 40  # taken from the result of a call that SIGBUS cam
 NOT_PLACED: Final = 0x4E4F_504C  # a struct could not be written where the program wants it
 
 
+# The second line of a log of which parts are missing.
+CUT_SHORT: Final = "(cut short: what follows is not the whole report)"
+
+
 class Status(Enum):
     """How the run of one program ended."""
 

@@ -61,6 +61,7 @@ class FindingTable(msgspec.Struct, frozen=True, omit_defaults=True):
     stability: str = ""
     found_on: str = ""
     log: str = ""
+    severity: str = ""
 
 
 class Document(msgspec.Struct, frozen=True):

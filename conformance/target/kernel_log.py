@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from conformance.program.outcome import CUT_SHORT
 from conformance.target.kernel_log_formats import CONSEQUENCE, FORMATS, PANIC, Format
 from conformance.target.kernel_stack import has_trace, interesting
 
@@ -28,8 +29,6 @@ REPORTS_MAX: Final = 100  # of one log; a kernel that prints more has no more to
 SILENT: Final = "no output from guest"  # it lives, and answered nothing before its deadline
 LOST: Final = "lost connection to guest"  # it ended, and its log does not say why
 
-CORRUPTED: Final = "(cut short: what follows is not the whole report)"
-
 # "[    1.234567] ", with CONFIG_PRINTK_CALLER "[    1.234567][   T42] "; a log level before it
 # when the console shows it.
 _PREFIX: Final = re.compile(r"^(?:<[0-7]>)?\[ *[0-9]+\.[0-9]+\](?:\[ *[TC][0-9]+\])? ?")
@@ -44,7 +43,7 @@ class Report(NamedTuple):
     """One report.
 
     title: in syzkaller's style; no address, number or offset in it. excerpt: the lines it was
-    made from, at most EXCERPT_LINES_MAX; the first line is CORRUPTED if some are missing.
+    made from, at most EXCERPT_LINES_MAX; the first line is CUT_SHORT if some are missing.
     fatal: the kernel said that it stops here, or the guest is gone. format: the name of the
     row in kernel_log_formats, "" for one that a target made.
     """
@@ -168,4 +167,4 @@ def _excerpt(lines: Sequence[str], corrupted: bool) -> str:
     kept = [line.rstrip()[:LINE_CHARACTERS_MAX] for line in lines[:EXCERPT_LINES_MAX]]
     while kept and not kept[-1]:
         kept.pop()
-    return "\n".join([CORRUPTED, *kept] if corrupted else kept)
+    return "\n".join([CUT_SHORT, *kept] if corrupted else kept)

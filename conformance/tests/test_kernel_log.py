@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from conformance.oracle.kernel_said import kind_of, title_of
 from conformance.oracle.verdict import VerdictKind
+from conformance.program.outcome import CUT_SHORT
 from conformance.target import kernel_log
 from conformance.target.kernel_log import (
-    CORRUPTED,
     EXCERPT_LINES_MAX,
     LOST,
     REPORTS_MAX,
@@ -58,7 +58,7 @@ def test_a_sample_gets_its_titles(path: Path) -> None:
         *before, last = reports
         assert not any(report.fatal for report in before)
         assert last.fatal == sample.fatal
-        assert (last.excerpt.splitlines()[0] == CORRUPTED) == sample.corrupted
+        assert (last.excerpt.splitlines()[0] == CUT_SHORT) == sample.corrupted
         assert last.log.splitlines()[0] == last.title
 
 
@@ -96,7 +96,7 @@ def test_a_log_cut_anywhere_behind_its_first_line_still_gives_a_report(path: Pat
     (whole, *_) = find_reports(sample.log)
     for end in range(first + 1, len(lines)):
         (report, *_) = find_reports("\n".join(lines[:end]))
-        short = report.excerpt.splitlines()[0] == CORRUPTED
+        short = report.excerpt.splitlines()[0] == CUT_SHORT
         assert report.title == whole.title or short, "another title, and not called cut short"
 
 

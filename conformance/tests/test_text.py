@@ -116,8 +116,8 @@ def test_reading_what_was_written_gives_the_program_back(program: Program) -> No
 
 
 @settings(deadline=None, max_examples=300)
-@example(comment="\t", words=[""] * 9)
-@given(comment=st.text(max_size=60), words=st.lists(st.text(max_size=40), min_size=9, max_size=9))
+@example(comment="\t", words=[""] * 10)
+@given(comment=st.text(max_size=60), words=st.lists(st.text(max_size=40), min_size=10, max_size=10))
 def test_comment_and_finding_are_stable_for_any_text(comment: str, words: list[str]) -> None:
     program = Program((Mapping(Kind.ANON, 0, 1),), (c.Fork(),))
     first = dumps(program, comment, FindingTable(*words))

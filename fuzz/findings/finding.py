@@ -12,6 +12,7 @@ from conformance.oracle.verdict import Verdict
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.outcome import Outcome
 from conformance.program.program import Program
+from fuzz.findings.severity import Severity, marks_of, severity
 
 SLUG_CHARACTERS_MAX: Final = 120  # with hash and suffix well under NAME_MAX, 255 bytes
 
@@ -64,6 +65,17 @@ class Finding(msgspec.Struct, frozen=True):
     def stability(self) -> str:
         """ "5 of 5 runs"."""
         return f"{self.shown} of {self.runs} runs"
+
+    @property
+    def severity(self) -> Severity:
+        """What is at stake."""
+        return severity(self.identity, self.verdict.kind.value)
+
+    @property
+    def marks(self) -> str:
+        """What a reader has to know of its title: that the report behind it was cut short, or tells
+        of a limit and not of a mistake. "" for nothing."""
+        return marks_of(self.identity, self.verdict.log)
 
     @property
     def slug(self) -> str:

@@ -12,11 +12,13 @@ from conformance.program.program import Program
 from conformance.program.step_words import step_words
 from conformance.program.text import FindingTable
 from conformance.spec.registry import load, text_of
+from fuzz.findings.severity import marks_of, severity
 
 COLUMNS: Final = 72
 IDENTITY_PARTS: Final = 5  # see oracle.identity
 SUBJECT_MAX: Final = 72  # with "Subject: "
 LOG_LINES_MAX: Final = 60
+SHOWS: Final = "shows it"  # how Kernel.words begin of one that is affected
 
 
 class Kernel(NamedTuple):
@@ -34,11 +36,16 @@ def mail_text(
     lines = [_subject(finding), ""]
     lines += _prose(f"{finding.verdict}: {finding.title}")
     lines += ["", *_named("Expected", finding.expected), *_named("Seen", finding.observed)]
-    lines += [*_named("Found on", f"Linux {finding.found_on}, {finding.stability}"), ""]
+    lines += [*_named("Found on", f"Linux {finding.found_on}, {finding.stability}")]
+    worst = severity(finding.identity, finding.verdict)
+    lines += [*_named("Severity", f"{worst.label}: {worst.why}")]
+    marks = marks_of(finding.identity, finding.log)
+    lines += [*_named("Mind", marks)] if marks else []
+    lines += [""]
     lines += [line for ident in finding.requirement.split(", ") for line in _requirement(ident)]
     lines += ["What is done:", "", *_steps(program), ""]
     if kernels:
-        lines += ["Kernels:", "", *_kernels(kernels), ""]
+        lines += ["Kernels:", "", *_kernels(kernels), "", *_affected(kernels)]
     if finding.log:
         log = finding.log.splitlines()
         lines += ["The kernel's log:", "", *log[:LOG_LINES_MAX], ""]
@@ -122,6 +129,20 @@ def _kernels(kernels: Sequence[Kernel]) -> Iterator[str]:
             continue
         yield f"  {kernel.target:<{width}}  {release}".rstrip()
         yield from _prose(kernel.words, " " * 6)
+
+
+def _affected(kernels: Sequence[Kernel]) -> Iterator[str]:
+    """Which releases show it and which do not, in one sentence; nothing of a single kernel."""
+    tried = [kernel for kernel in kernels if kernel.release]
+    if len(tried) < 2:
+        return
+    shows = [kernel.release for kernel in tried if kernel.words.startswith(SHOWS)]
+    others = [kernel.release for kernel in tried if kernel.release not in shows]
+    words = f"Affected: {', '.join(dict.fromkeys(shows)) or 'none of those tried'}."
+    if others:
+        words += f" Not: {', '.join(dict.fromkeys(others))}."
+    yield from _prose(words)
+    yield ""
 
 
 def _ascii(text: str) -> str:

@@ -28,6 +28,7 @@ def reproducer(finding: Finding) -> str:
         stability=finding.stability,
         found_on=f"{finding.release}, target {finding.target}",
         log=verdict.log,
+        severity=finding.severity.label,
     )
     return dumps(finding.program, _comment(finding), table)
 
@@ -35,7 +36,9 @@ def reproducer(finding: Finding) -> str:
 def _comment(finding: Finding) -> str:
     """What a reader wants first: what differs, which rule says so, how to see it again."""
     verdict = finding.verdict
-    lines = [f"{verdict.kind.value}: {finding.title}"]
+    lines = [f"{verdict.kind.value}: {finding.title}", f"Severity: {finding.severity.label}."]
+    if finding.marks:
+        lines.append(f"Mind: {finding.marks}.")
     more = verdict.differences[1:DIFFERENCES_MAX]
     lines += [f"also: {difference.words}" for difference in more]
     left = len(verdict.differences) - DIFFERENCES_MAX

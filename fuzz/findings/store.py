@@ -123,6 +123,18 @@ class Store:
             self._write_files()
         return kept
 
+    def adopt(self, stored: Stored) -> bool:
+        """Keep a finding of another folder, with how often it was met there. Is it new here?
+        Raises FindingsError."""
+        kept = self.keep(stored.finding)
+        if kept is not Kept.DROPPED and stored.seen > 1:
+            with _told(self.folder, "a finding could not be counted"), self._transaction():
+                self._database.execute(
+                    "UPDATE finding SET seen = seen + ? WHERE slug = ?",
+                    (stored.seen - 1, stored.finding.slug),
+                )
+        return kept is Kept.NEW
+
     def findings(self) -> Iterator[Stored]:
         """All findings, the first found first. Raises FindingsError."""
         with _told(self.folder, "cannot be read"):
