@@ -34,7 +34,7 @@ import msgspec
 
 from ci.gate.compare import FULL_LOOK
 from ci.gate.history import Seen
-from ci.gate.index import is_among, load_index, read_facts
+from ci.gate.index import is_among, load_index, not_for, read_facts
 from ci.gate.programs import CORPUS
 from conformance.model.predict import predict
 from conformance.oracle.expected_change import FactValue, with_facts
@@ -136,6 +136,9 @@ def shown_results(program: Program, results: tuple[int, ...]) -> tuple[str, ...]
 def see_again(finding: Known, program: Program, target: Target, ledger: Ledger) -> tuple[Seen, str]:
     """Does a kernel show it? FAILS: it does, by its results and by everything that the model says
     of such a kernel. Raises TargetError."""
+    harmful = not_for(program, target.name)
+    if harmful:
+        return Seen.SKIPPED, harmful
     (outcome,) = target.run_batch([program], FULL_LOOK)
     own = predict(program, target.facts, outside=outcome.outside, observe=int(FULL_LOOK))
     if own.skip:

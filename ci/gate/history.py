@@ -31,7 +31,7 @@ from typing import Final
 import msgspec
 
 from ci.gate.compare import FULL_LOOK
-from ci.gate.index import is_among, load_index, read_facts
+from ci.gate.index import is_among, load_index, not_for, read_facts
 from ci.gate.programs import CORPUS
 from conformance.model.predict import predict
 from conformance.oracle.expected_change import FactValue, with_facts
@@ -149,6 +149,9 @@ def check(bug: Bug, program: Program, target: Target, runs: int = RUNS) -> Check
 
 def verdict_of(bug: Bug, program: Program, target: Target) -> Verdict:
     """One run, judged with the right facts. Raises TargetError."""
+    harmful = not_for(program, target.name)
+    if harmful:
+        return Verdict(VerdictKind.SKIPPED, reason=harmful)
     (outcome,) = target.run_batch([program], FULL_LOOK)
     own = predict(program, target.facts, outside=outcome.outside, observe=int(FULL_LOOK))
     if own.skip:

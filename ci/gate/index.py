@@ -13,6 +13,8 @@ from conformance.oracle.ledger_values import at_least, at_most
 from conformance.program.program import Program
 from conformance.program.text import loads
 from conformance.program.text_table import PlaceError, ProgramTextError, Table, line_of, type_words
+from conformance.program.validate import validate
+from conformance.target.registry import is_guest
 
 T = TypeVar("T")
 FORMAT: Final = 1
@@ -67,14 +69,22 @@ def read_facts(table: Table) -> dict[str, FactValue]:
 
 
 def program_at(name: str, corpus: Path = CORPUS) -> Program:
-    """A program of the corpus, by its path below it. Raises IndexFileError."""
+    """A program of the corpus, by its path below it; not_for() says where it may run. Raises
+    IndexFileError."""
     path = corpus / name
     try:
-        return loads(path.read_bytes(), str(path)).program
+        return loads(path.read_bytes(), str(path), guest=True).program
     except OSError as error:
         raise IndexFileError(f"{path}: cannot be read: {error.strerror}") from error
     except ProgramTextError as error:
         raise IndexFileError(str(error)) from error
+
+
+def not_for(program: Program, target_name: str) -> str:
+    """Why a program must not be run there; "" if it may: some would harm a machine that people
+    use."""
+    problems = [] if is_guest(target_name) else validate(program)
+    return problems[0].what if problems else ""
 
 
 def is_among(release: str, known: tuple[str, ...]) -> bool:

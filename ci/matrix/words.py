@@ -77,6 +77,8 @@ def _line(
     parts = [_returned(prediction, at, step, results)]
     if prediction.judged_until < len(prediction.results):
         return SEPARATOR.join([*parts, FREE])
+    if any(not other.alike for other in prediction.alternatives.get(at, ())):
+        return SEPARATOR.join([*parts, FREE])  # what is there after depends on which it was
     own = [s for s in range(len(snapshots)) if not snapshots[s].child]
     last, model = snapshots[own[-1]], prediction.snapshots[own[-1]]
     parts += [_flag_changes(step, before, last), _memory(last, model)]

@@ -79,6 +79,14 @@ def test_this_machines_kernel_shows_what_the_index_says() -> None:
     assert seen.get(Seen.FAILS, 0) >= len(FINDINGS) // 3
 
 
+def test_what_would_poison_this_machine_is_not_run_here() -> None:
+    finding = next(one for one in FINDINGS if one.id == "zero-page-stays-online")
+    with open_target("host") as target:
+        shown, words = see_again(finding, program_at(finding.program), target, load_ledger())
+    assert shown is Seen.SKIPPED
+    assert "could poison memory of this machine" in words
+
+
 def test_other_results_are_not_taken_for_it() -> None:
     finding = next(one for one in FINDINGS if one.id == "mergeable-of-shared-memory")
     other = msgspec.structs.replace(finding, results=("-EINVAL",))

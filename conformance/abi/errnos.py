@@ -22,6 +22,7 @@ ENOSPC: Final = 28
 ENOSYS: Final = 38
 EOVERFLOW: Final = 75
 EOPNOTSUPP: Final = 95
+ENOTRECOVERABLE: Final = 131
 EHWPOISON: Final = 133
 
 NAMES: Final[dict[int, str]] = {
@@ -43,6 +44,7 @@ NAMES: Final[dict[int, str]] = {
     ENOSYS: "ENOSYS",
     EOVERFLOW: "EOVERFLOW",
     EOPNOTSUPP: "EOPNOTSUPP",
+    ENOTRECOVERABLE: "ENOTRECOVERABLE",
     EHWPOISON: "EHWPOISON",
 }
 

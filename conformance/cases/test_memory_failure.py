@@ -6,8 +6,10 @@ import pytest
 
 from conformance.abi.errnos import EFAULT, EHWPOISON
 from conformance.cases.conftest import Kernel
-from conformance.cases.layouts import anon, madvise, written
+from conformance.cases.layouts import MEMFD, anon, madvise, memfd, written
 from conformance.program.call import TouchPages
+from conformance.program.content import write_tag
+from conformance.program.mapping import Touch
 from conformance.program.outcome import MEMORY_ERROR, PAGE_PRESENT
 from conformance.target.registry import is_guest
 from conformance.target.target import Target
@@ -56,6 +58,31 @@ def test_soft_offline_keeps_the_content(poisonable: Kernel) -> None:
     assert [seen.after(1).page(page) for page in (0, 1)] == [
         seen.after(0).page(page) for page in (0, 1)
     ]
+
+
+@pytest.mark.requirement("madvise-soft-offline-content")
+def test_soft_offline_of_a_file_keeps_the_content(poisonable: Kernel) -> None:
+    mapping = memfd(0, 2, touches=(Touch(0, 2),))
+    seen = poisonable.run((mapping,), madvise(0, 2, "SOFT_OFFLINE"), TouchPages(0, 2, False),
+                          files=MEMFD)  # fmt: skip
+    assert seen.results == (0, 2)
+    assert seen.after(1).contents(0, 1) == [write_tag(2, 0), write_tag(2, 1)]
+
+
+@pytest.mark.requirement("madvise-poison-zero")
+def test_the_zero_page_cannot_be_poisoned_away(poisonable: Kernel) -> None:
+    """The second time it has been poisoned, whatever came of the first."""
+    seen = poisonable.run((anon(0, 2),), *(madvise(0, 2, "HWPOISON"),) * 2, TouchPages(0, 2))
+    assert seen.results[1:] == (-EHWPOISON - MEMORY_ERROR, 2)
+
+
+@pytest.mark.requirement("madvise-poison-zero")
+def test_a_zero_page_that_was_poisoned_is_passed_over(poisonable: Kernel) -> None:
+    seen = poisonable.run(
+        (anon(0, 1), written(1, 1)), madvise(0, 1, "HWPOISON"), madvise(0, 2, "SOFT_OFFLINE")
+    )
+    assert seen.results[1] == 0
+    assert seen.after(1).present(0, 1) == [True, True]
 
 
 @pytest.mark.requirement("madvise-poison-unmapped")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.model.allocations import Allocations
+from conformance.model.allowed import Alternative
 from conformance.model.pauses import Pause
 from conformance.program.content import FILE_TAG
 from conformance.program.kernel_facts import KernelFacts
@@ -114,8 +115,8 @@ class AddressSpace:
 
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
-                 "tables", "memory_error", "allocations", "pause",
-                 "watched_from", "watched_to", "slept")  # fmt: skip
+                 "tables", "memory_error", "allocations", "pause", "choices",
+                 "zero_poisoned", "watched_from", "watched_to", "slept")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -138,6 +139,8 @@ class AddressSpace:
         self.pause: Pause | None = None  # in a race: told of each atomic step before it is made
         self.watched_from = self.watched_to = 0  # userfaultfd watches these pages during the call
         self.slept = False  # the call came to sleep there
+        self.choices: tuple[Alternative, ...] = ()  # what else the call at hand may return
+        self.zero_poisoned = False  # for sure: the zero page was, by this program
         self.unsure = ""  # why the state is not known any more, or ""
 
     def find(self, page: int) -> int:

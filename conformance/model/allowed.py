@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 
 
 class Alternative(NamedTuple):
-    """One value that the kernel may choose, and why it may."""
+    """One value that the kernel may choose, and why it may. alike: it leaves the same state."""
 
     value: int
     reason: str
+    alike: bool = False
 
 
 class Unspecified(NamedTuple):
@@ -31,6 +32,8 @@ REASONS: Final[dict[str, str]] = {
     "special-page": "what a page of [vvar] holds, and whether it is there, is the kernel's",
     "allocation-spared": "of what a call allocates, it can do without some, or asks again",
     "signal-storm": "how many signals come during a call, a timer decides",
+    "zero-page": "the zero page that all processes share may have been poisoned before, by any "
+    "program since the kernel started (memory_failure)",
     "reclaim-may-drop": "PAGEOUT and memory pressure may unmap a page that can be read back",
 }
 REASON_RULES: Final[dict[str, str]] = {
@@ -43,5 +46,6 @@ REASON_RULES: Final[dict[str, str]] = {
     "special-page": "special-content",
     "allocation-spared": "allocation-spared",
     "signal-storm": "signal-storm",
+    "zero-page": "madvise-poison-zero",
     "reclaim-may-drop": "madvise-pageout-kept",
 }

@@ -1,7 +1,7 @@
 """MADV_HWPOISON and MADV_SOFT_OFFLINE. Source: madvise_inject_error(), mm/memory-failure.c.
 
-Known is what happens to private anonymous pages that were written: what becomes of zero pages,
-files and huge pages depends on what they are to others, and on what was poisoned before.
+Known is what happens to pages that are the process's alone and to the zero page: what becomes of
+pages of files that are poisoned, and of huge pages, depends on what they are to others.
 """
 
 from __future__ import annotations
@@ -9,41 +9,58 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi import vm_flags as f
-from conformance.abi.errnos import EFAULT, EPERM
+from conformance.abi.errnos import EBUSY, EFAULT, EHWPOISON, EIO, ENOTRECOVERABLE, EPERM
 from conformance.model.address_space import (
     NO_COPY,
     PTE_GUARD,
+    PTE_MAYBE,
+    PTE_NONE,
     PTE_POISON,
     PTE_PRESENT,
     AddressSpace,
     Vma,
 )
+from conformance.model.allowed import Alternative
+from conformance.model.page_state import fault, reading_faults
+from conformance.program.outcome import MEMORY_ERROR
 from conformance.spec.cite import cite
 
 HWPOISON, SOFT_OFFLINE = 100, 101
 POISON: Final = (HWPOISON, SOFT_OFFLINE)
+_NOT_ALONE: Final = "memory failure in a page that is not the process's alone"
+_ZERO: Final = "zero-page"
 
 
 def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> int:
-    """Page by page, with no look at VMAs but what pinning a page takes: 0 or an errno."""
+    """Page by page, with no look at VMAs but what pinning a page takes: 0 or an errno.
+
+    What else it may be is left in space.choices.
+    """
     if not space.facts.cap_sys_admin:
         cite("madvise-poison-capability")
         return EPERM
     for page in range(first, first + pages):
-        vma = space.at(page)
-        if vma is None or not vma.flags & f.RD or vma.flags & (f.IO | f.PF) or vma.secret:
+        vma = _pin(space, page)
+        if vma is None:
             cite("madvise-poison-unmapped")
             return EFAULT
         index = page - space.base
-        if 0 <= index < space.count and space.pte[index] in (PTE_GUARD, PTE_POISON):
-            cite("madvise-poison-unmapped")
-            return EFAULT
-        if not _own_page(space, vma, index):
-            space.unsure = "memory failure in a page that is not the process's alone"
+        if _may_be_shared(space, vma, index):
+            space.unsure = _NOT_ALONE
             return 0
+        if vma.anonymous and space.copy_of[index] == NO_COPY:
+            cite("madvise-poison-zero")
+            if advice == HWPOISON:
+                return _poison_zero_page(space)
+            if space.zero_poisoned:
+                continue
+            return _offline_zero_page(space, range(page + 1, first + pages))
         if advice == SOFT_OFFLINE:
             cite("madvise-soft-offline-content")
             continue
+        if space.copy_of[index] == NO_COPY:
+            space.unsure = _NOT_ALONE
+            return 0
         cite("madvise-hwpoison-kills")
         space.clear_page(index)
         space.pte[index] = PTE_POISON
@@ -51,10 +68,59 @@ def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> in
     return 0
 
 
-def _own_page(space: AddressSpace, vma: Vma, index: int) -> bool:
+def _pin(space: AddressSpace, page: int) -> Vma | None:
+    """get_user_pages_fast() for reading: the VMA of a page that is there now; None for EFAULT."""
+    vma = space.at(page)
+    if vma is None or not vma.flags & f.RD or vma.flags & (f.IO | f.PF) or vma.secret:
+        return None
+    return None if fault(space, vma, page, False) else vma
+
+
+def _may_be_shared(space: AddressSpace, vma: Vma, index: int) -> bool:
+    """Is it a page whose fate depends on others, or that is more than a page?"""
     if space.large or space.peer is not None or not 0 <= index < space.count:
+        return True
+    return bool(vma.special or vma.flags & (f.HT | f.MG) or space.lazy[index])
+
+
+def _poison_zero_page(space: AddressSpace) -> int:
+    """It can be taken from nobody: the first who tries is told so, later ones are killed."""
+    if space.zero_poisoned:
+        space.memory_error = True
+        return EHWPOISON
+    space.zero_poisoned = True
+    killed = Alternative(-EHWPOISON - MEMORY_ERROR, _ZERO, alike=True)
+    space.choices = (killed,)
+    return EBUSY
+
+
+def _offline_zero_page(space: AddressSpace, rest: range) -> int:
+    """An error, or no look at it where it is poisoned: then the rest of the range comes next, and
+    anonymous pages that it lacks may be read in or not."""
+    then, alike = 0, True
+    for page in rest:
+        vma = space.at(page)
+        if vma is not None and _may_be_shared(space, vma, page - space.base):
+            space.unsure = _NOT_ALONE
+            return 0
+        if vma is None or not _could_pin(space, vma, page):
+            then = -EFAULT
+            break
+        index = page - space.base
+        if space.pte[index] == PTE_NONE:
+            alike = alike and vma.anonymous
+            if vma.anonymous:
+                space.pte[index] = PTE_MAYBE
+                space.why[index] = _ZERO
+    space.choices = (Alternative(then, _ZERO, alike),)
+    return ENOTRECOVERABLE if space.facts.offline_notrecoverable else EIO
+
+
+def _could_pin(space: AddressSpace, vma: Vma, page: int) -> bool:
+    """_pin() would find a page there, in memory that is private and anonymous or of a file."""
+    if not vma.flags & f.RD or vma.flags & (f.IO | f.PF) or vma.secret:
         return False
-    if not vma.anonymous or vma.flags & (f.HT | f.DP | f.LO | f.MG | f.UM | f.UW):
+    index = page - space.base
+    if space.pte[index] in (PTE_GUARD, PTE_POISON):
         return False
-    present = space.pte[index] == PTE_PRESENT and space.copy_of[index] != NO_COPY
-    return present and not space.lazy[index]
+    return space.pte[index] == PTE_PRESENT or not reading_faults(space, vma, index)

@@ -193,6 +193,16 @@ def _shown(space: AddressSpace, vma: Vma, page: int) -> int:
     return file.content.get(file_page, 0)
 
 
+def reading_faults(space: AddressSpace, vma: Vma, index: int) -> bool:
+    """Would a read of this page, which is not mapped, end in a signal?"""
+    if vma.anonymous or vma.file is None:
+        return bool(vma.flags & f.UM)
+    page = vma.file_page(index + space.base)
+    if page >= vma.file.pages:
+        return True
+    return bool(vma.flags & f.UM) and vma.file.shmem and page not in vma.file.cached
+
+
 def touch_run(space: AddressSpace, first: int, pages: int, write: bool, tag: int) -> int:
     """Accesses to pages one after the other, as call.TouchPages: the pages accessed, or
     -(signal << 16 | pages before it). Page i gets the tag `tag` + i."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.abi.vm_flags import SPECIAL
 from conformance.model import disturbance
-from conformance.model.address_space import Vma
 from conformance.model.allowed import REASONS, Unspecified
 from conformance.model.call_madvise import madvise
 from conformance.model.call_madvise_ranges import madvise_ranges
@@ -154,7 +152,7 @@ def begin(
     process = Process(facts, pages)
     for slot, spec in enumerate(program.files):
         process.files.append(make_file(slot, spec, process))
-    _add_outside(process, outside)
+    process.add_outside(outside)
     run = Run(process, prediction, policy, place)
     for step in plan_of(program).setup:
         run.step(step)
@@ -168,18 +166,6 @@ def begin(
             process.remote.covered = process.space.covered
         process.space.peer = process.remote
     return run
-
-
-def _add_outside(process: Process, outside: tuple[int, ...]) -> None:
-    for i in range(0, len(outside), 4):
-        start, end, flags, pgoff = outside[i : i + 4]
-        file = bool(pgoff >> 63)
-        vma = Vma(start // PAGE, end // PAGE, flags, pgoff & ~(1 << 63), None, not file)
-        vma.special = not file and bool(flags & SPECIAL)
-        vma.anonymous = not file and not vma.special
-        if file:
-            vma.file = process.zero_file()
-        process.space.insert(vma)
 
 
 class Run:
@@ -203,6 +189,8 @@ class Run:
         out = self.out
         forget_cited()
         result = self._result(step)
+        if self.process.space.choices:
+            self._choose(step)
         if self.process.space.memory_error:
             self.process.space.memory_error = False
             result -= MEMORY_ERROR
@@ -217,6 +205,16 @@ class Run:
         if unsure and out.judged_until < 0:
             out.judged_until = self.serial - 1
             out.unspecified[self.serial - 1] = Unspecified(unsure)
+
+    def _choose(self, step: c.AnyStep) -> None:
+        """The call at hand may return something else. What the other calls make of an error that
+        is one of two is not worked out."""
+        space = self.process.space
+        if isinstance(step, c.Madvise):
+            self.out.alternatives[self.serial - 1] = space.choices
+        else:
+            space.unsure = REASONS[space.choices[0].reason]
+        space.choices = ()
 
     def snapshot(self, child: bool, read_all: bool) -> None:
         """The arena as it must stand after the last step."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from conformance.model.address_space import AddressSpace, File
+from conformance.abi.vm_flags import SPECIAL
+from conformance.model.address_space import AddressSpace, File, Vma
 from conformance.model.user_memory import UserMemory
 from conformance.program.kernel_facts import KernelFacts
+from conformance.program.places import PAGE
 
 
 class Process:
@@ -39,3 +41,15 @@ class Process:
             self._zero.own_area = True
             self._zero.device = True
         return self._zero
+
+    def add_outside(self, flat: tuple[int, ...]) -> None:
+        """VMAs outside the arena that the process has anyway, flat as in Outcome.outside."""
+        for i in range(0, len(flat), 4):
+            start, end, flags, pgoff = flat[i : i + 4]
+            file = bool(pgoff >> 63)
+            vma = Vma(start // PAGE, end // PAGE, flags, pgoff & ~(1 << 63), None, not file)
+            vma.special = not file and bool(flags & SPECIAL)
+            vma.anonymous = not file and not vma.special
+            if file:
+                vma.file = self.zero_file()
+            self.space.insert(vma)

@@ -16,7 +16,7 @@ from conformance.model.address_space import (
     AddressSpace,
     Vma,
 )
-from conformance.model.page_state import WORDS, look, spell
+from conformance.model.page_state import WORDS, look, reading_faults, spell
 from conformance.model.prediction import ExpectedSnapshot
 from conformance.program.content import TORN
 from conformance.program.outcome import (
@@ -77,7 +77,7 @@ def _expect_page(
     pte = space.pte[index]
     word = 0 if pte == PTE_NONE else PAGE_PRESENT
     if vma.flags & f.RD:
-        if pte == PTE_NONE and _faults_when_read(space, vma, index):
+        if pte == PTE_NONE and reading_faults(space, vma, index):
             word |= PAGE_UNREADABLE
         else:
             word |= PAGE_READ | content(space, vma, index)
@@ -109,16 +109,6 @@ def _reclaim_decides(space: AddressSpace, vma: Vma, index: int) -> bool:
     if file is None or not file.dropped or not vma.flags & f.UM:
         return False
     return vma.file_page(index + space.base) in file.dropped
-
-
-def _faults_when_read(space: AddressSpace, vma: Vma, index: int) -> bool:
-    """Would a read of this page, which is not mapped, end in a signal?"""
-    if vma.anonymous or vma.file is None:
-        return bool(vma.flags & f.UM)
-    page = vma.file_page(index + space.base)
-    if page >= vma.file.pages:
-        return True
-    return bool(vma.flags & f.UM) and vma.file.shmem and page not in vma.file.cached
 
 
 def content(space: AddressSpace, vma: Vma, index: int) -> int:

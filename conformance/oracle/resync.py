@@ -1,8 +1,8 @@
 """How far a program can be judged once the kernel took a way of its own.
 
 After a divergence nothing more is judged: every later difference may be its consequence, and
-one bug is to be one finding. The same holds after an alternative result: it is allowed, but
-the model went on from the state that the usual result leaves.
+one bug is to be one finding. The same holds after an alternative result that leaves another
+state: it is allowed, but the model went on from the state that the usual result leaves.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from conformance.program.outcome import Outcome
 
 
 def took_alternative(prediction: Prediction, outcome: Outcome) -> int:
-    """The first step whose result is one of the alternatives and not the usual one; -1 if none."""
+    """The first step whose result is an alternative that leaves another state than the usual one;
+    -1 if none."""
     for step in sorted(prediction.alternatives):
         if step >= len(outcome.results):
             break
         seen = outcome.results[step]
         if seen != prediction.results[step] and any(
-            alternative.value == seen for alternative in prediction.alternatives[step]
+            alternative.value == seen and not alternative.alike
+            for alternative in prediction.alternatives[step]
         ):
             return step
     return -1

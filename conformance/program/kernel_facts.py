@@ -60,6 +60,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     iovec_whole: bool = False  # a vector is copied before any length is looked at (until 6.6)
     iovec_one_clamped: bool = True  # of one element, what is too long is cut before the check (6.4)
     lockonfault_shown: bool = True  # VmFlags has a name for it, `lf`
+    offline_notrecoverable: bool = False  # SOFT_OFFLINE of the zero page; before 7.3: EIO
     mprotect_unaccounts: bool = True  # untouched memory made read-only is not charged for (6.4)
     mmap_next_first: bool = False  # new memory goes to the VMA behind, if not to both (6.1)
     mmap_seal_late: bool = False  # what was mapped is gone when a sealed file is refused (6.1)

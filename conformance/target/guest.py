@@ -119,7 +119,11 @@ class GuestTarget(ExecutorTarget):
             if options.probed is not None:
                 return link, ring, options.probed
             link.boot()
-            return link, ring, parse_facts(link.facts(["executor", "--facts", "--tmp", TMP]))
+            return (
+                link,
+                ring,
+                parse_facts(link.facts(["executor", "--facts", "--tmp", TMP, "--poison"])),
+            )
         except TargetError:
             link.kill()
             ring.close()

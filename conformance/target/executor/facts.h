@@ -20,6 +20,7 @@
 struct ground {
 	const char *tmp_dir; /* where backing "disk" lies */
 	int shim;	     /* madvise_ranges() is answered in user space */
+	int poison;	     /* memory may be poisoned: this machine is a guest */
 };
 
 enum fact_kind { FACT_BOOL, FACT_NUMBER, FACT_TEXT, FACT_LIST };

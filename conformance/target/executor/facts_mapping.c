@@ -140,8 +140,19 @@ static void mmap_hides_why(struct finding *f, const struct ground *ground)
 		found(f, errno == ENOMEM);
 }
 
+/* The zero page is the kernel's own: how is it refused? Nothing comes of asking. */
+static void offline_notrecoverable(struct finding *f, const struct ground *ground)
+{
+	volatile char *page = map_anon(window(1), 1, RW);
+
+	(void)*page;
+	found(f, ground->poison && madvise((void *)page, PAGE, ADVICE_SOFT_OFFLINE) &&
+		 errno == ENOTRECOVERABLE);
+}
+
 const struct fact facts_of_mapping[] = {
 	{ "lockonfault_shown", FACT_BOOL, lockonfault_shown },
+	{ "offline_notrecoverable", FACT_BOOL, offline_notrecoverable },
 	{ "mprotect_unaccounts", FACT_BOOL, mprotect_unaccounts },
 	{ "mremap_vma_first", FACT_BOOL, mremap_vma_first },
 	{ "mremap_clears_first", FACT_BOOL, mremap_clears_first },

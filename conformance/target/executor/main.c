@@ -280,7 +280,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (mode == FACTS) {
-		struct ground ground = { options.tmp, options.shim };
+		struct ground ground = { options.tmp, options.shim, options.poison };
 
 		return facts_main(&ground);
 	}
