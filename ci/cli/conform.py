@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from ci.cli import exit_codes
-from ci.cli.arguments import target_option
+from ci.cli.arguments import append_option, target_option
 from ci.cli.report_options import code_of, counts_line, report_options
 from ci.report.journal import JournalError, read_journal
 from ci.report.outputs import OutputError, Wanted, madvet_version, prepare, write_reports
@@ -22,6 +22,7 @@ OK, TESTS_FAILED, NO_TESTS = 0, 1, 5  # pytest.ExitCode
 
 @click.command("conform", context_settings={"ignore_unknown_options": True})
 @target_option("host,shim")
+@append_option()
 @click.option("--requirement", help="Only cases of requirements whose id contains this; no sweeps.")
 @report_options
 @click.option(
@@ -33,6 +34,7 @@ OK, TESTS_FAILED, NO_TESTS = 0, 1, 5  # pytest.ExitCode
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def command(
     targets: tuple[str, ...],
+    append: str,
     requirement: str | None,
     ktap: Path | None,
     junit: Path | None,
@@ -54,17 +56,21 @@ def command(
         prepare(wanted, "conform", targets)
         with tempfile.TemporaryDirectory(prefix="madvet-conform-") as folder:
             path = journal or Path(folder) / "run.jsonl"
-            status = _pytest(targets, requirement, path, pytest_arguments)
+            chosen = [
+                f"--target={','.join(targets)}",
+                *([f"--append={append}"] if append else []),
+                *([f"--requirement={requirement}"] if requirement else []),
+            ]
+            status = _pytest(chosen, path, pytest_arguments)
             return _reported(path, wanted, status)
     except (OutputError, JournalError) as error:
         click.echo(f"madvet conform: {error}", err=True)
         return exit_codes.HARNESS_FAILED
 
 
-def _pytest(
-    targets: tuple[str, ...], requirement: str | None, journal: Path, more: tuple[str, ...]
-) -> int:
-    """Run the cases; pytest's exit status. Raises OutputError where no journal can be kept."""
+def _pytest(chosen: list[str], journal: Path, more: tuple[str, ...]) -> int:
+    """Run the cases; pytest's exit status. chosen: options of the cases. Raises OutputError where
+    no journal can be kept."""
     import pytest
 
     try:
@@ -74,14 +80,13 @@ def _pytest(
     arguments = [
         str(CASES),
         f"--rootdir={CASES.parents[1]}",
-        f"--target={','.join(targets)}",
+        *chosen,
         "-p",
         "no:cacheprovider",  # nothing is left behind in the tree
         "-p",
         RECORDER,
         f"--madvet-journal={journal.absolute()}",
         f"--madvet-version={madvet_version()}",
-        *([f"--requirement={requirement}"] if requirement else []),
         *(more or ("-q",)),
     ]
     return int(pytest.main(arguments))

@@ -19,6 +19,8 @@ from ci.report.ktap_check import check_ktap
 from ci.report.outputs import NOT_ENDED, OutputError, Wanted, prepare
 from ci.report.result_tree import CaseResult, State, closed
 from ci.tests.sample_run import sample_run
+from conformance.target.guest_images import find_image
+from conformance.target.target import TargetError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,3 +114,14 @@ def test_a_run_that_did_not_end_deserves_no_zero() -> None:
 def test_skipped_and_unspecified_are_told() -> None:
     line = counts_line(sample_run())
     assert "3 passed, 1 failed, 1 errors, 2 skipped, 2 steps unspecified" in line
+
+
+def test_words_for_a_guests_command_line_reach_its_kernel() -> None:
+    """One that is told to start a program that is not there does not come up."""
+    try:
+        find_image("uml")
+    except TargetError as error:
+        pytest.skip(str(error))
+    done = conform("--target", "uml", "--append", "rdinit=/nothing", "--requirement", "abi-")
+    assert done.returncode == exit_codes.HARNESS_FAILED, done.stdout
+    assert "did not boot" in done.stdout + done.stderr

@@ -41,6 +41,7 @@ from conformance.program.wire import Observe
 from conformance.spec import cite
 from conformance.spec.registry import load
 from conformance.spec.traceability import unmet
+from conformance.target.executor_target import Options
 from conformance.target.registry import is_guest, open_target
 from conformance.target.target import Target, TargetError
 
@@ -52,8 +53,11 @@ _PARTS: Final = ("per_range", "stats", "array", "ctl")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--target and --requirement."""
+    """--target, --append and --requirement."""
     parser.addoption("--target", default="host,shim", help="targets, with commas between them")
+    parser.addoption(
+        "--append", default="", help="words for the end of a guest kernel's command line"
+    )
     parser.addoption(
         "--requirement", default="", help="only cases of requirements that contain this, no sweeps"
     )
@@ -232,11 +236,12 @@ class Kernel:
 
 
 @pytest.fixture(scope="session")
-def target(target_name: str) -> Iterator[Target]:
+def target(target_name: str, pytestconfig: pytest.Config) -> Iterator[Target]:
     """An open target, for all cases. One that cannot be opened ends the whole run: it is no
     fault of a kernel."""
     try:
-        opened = open_target(target_name)
+        append = str(pytestconfig.getoption("--append"))
+        opened = open_target(target_name, Options(append=append))
     except TargetError as error:
         pytest.exit(f"target {target_name}: {error}", returncode=INTERNAL_ERROR)
     with opened:
