@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi import vm_flags as f
-from conformance.abi.advice import ADVICES, Family
+from conformance.abi.advice import ADVICES, BY_NAME, Family
 from conformance.abi.errnos import EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM
 from conformance.model import advice_pages as p
 from conformance.model.address_space import PTE_POISON, AddressSpace, Vma
@@ -22,10 +22,12 @@ _FLAG_ADVICES: Final = frozenset(
 )
 # Done entry by entry of the page table, while the VMA stays what it is.
 _PAGE_BY_PAGE: Final = frozenset(
-    {p.DONTNEED, p.DONTNEED_LOCKED, p.FREE, p.COLD, p.PAGEOUT, p.REMOVE, p.GUARD_INSTALL,
-     p.GUARD_REMOVE}
+    BY_NAME[name].value
+    for name in ("DONTNEED", "DONTNEED_LOCKED", "FREE", "COLD", "PAGEOUT", "REMOVE",
+                 "GUARD_INSTALL", "GUARD_REMOVE")
 )  # fmt: skip
-_LETS_GO: Final = frozenset({p.WILLNEED, p.REMOVE})  # of the lock, in the middle of a VMA
+# These let go of the lock in the middle of a VMA.
+_LETS_GO: Final = frozenset(BY_NAME[name].value for name in ("WILLNEED", "REMOVE"))
 _DISCARDS: Final = frozenset(a.value for a in ADVICES if a.discard)
 
 

@@ -169,6 +169,6 @@ def _no_order(
         first = search.nearest.differences[0]
         page = first.page
         field = _class(first.field)
-        words += f"; the nearest has another difference: {first.words}"
+        words = f"{first.words} in the nearest of {search.orders} orders; no order fits"
     difference = Difference(step, field, seen, "no order", f"{words}; results: {seen}", rule, page)
     return Verdict(VerdictKind.DIVERGENCE, (difference,))
