@@ -25,6 +25,7 @@ def main(json_file: Path | None, guests: bool) -> None:
     from ci.bench.command_times import command_figures
     from ci.bench.executor_costs import executor_figures
     from ci.bench.guest_speed import guest_figures
+    from ci.bench.guided_speed import guided_figures
     from ci.bench.python_costs import python_figures
     from ci.report.bench_table import as_json, table
     from ci.report.figure import Figure
@@ -37,7 +38,10 @@ def main(json_file: Path | None, guests: bool) -> None:
         (python_figures, "the verbs of Python"),
     )
     if guests:
-        everything = ((guest_figures, "guests, beside the host"),)
+        everything = (
+            (guest_figures, "guests, beside the host"),
+            (guided_figures, "guided programs beside random ones"),
+        )
     for measure, what in everything:
         click.echo(f"measuring {what} ...", err=True)
         figures += measure()
