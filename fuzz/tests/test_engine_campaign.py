@@ -232,3 +232,10 @@ def test_who_measures_runs_the_same_programs() -> None:
     assert same(plain.tallies["host"], measured.tallies["host"])
     assert not plain.reached
     assert measured.reached["host"].seeds
+
+
+def test_one_worker_that_is_guided_runs_the_same_programs_again() -> None:
+    chosen = options(programs=960, engine="guided", targets=("shim",))
+    one, two = run(chosen), run(chosen)
+    assert same(one.tallies["shim"], two.tallies["shim"])
+    assert one.reached["shim"].marks == two.reached["shim"].marks
