@@ -7,6 +7,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ from ci.cli.program_files import find_files, read_program_file
 from ci.cli.summary import exit_code, print_summary, summary_json
 from ci.compiled.worker import MODULE as WORKER_MODULE
 from conformance.abi.advice import ADVICES
+from conformance.oracle.interleave import MISSING
 from conformance.oracle.verdict import BAD_KINDS
 from conformance.program.program import Program
 from conformance.target.registry import is_guest
@@ -185,6 +187,8 @@ def _prepare_engine(options: CampaignOptions) -> None:
             raise InputError(f"--{name} is for --engine {' or '.join(engines)}")
     if options.races and options.engine != RANDOM:
         raise InputError(f"--races is for --engine {RANDOM}")
+    if options.races and find_spec("greenlet") is None:
+        raise OutputError(f"--races: {MISSING}")
     missing = NEEDS[options.engine].missing() if options.engine in NEEDS else ""
     if missing:
         raise OutputError(f"--engine {options.engine}: {missing}")

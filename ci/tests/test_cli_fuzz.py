@@ -328,3 +328,23 @@ def test_a_corpus_is_for_engines_that_keep_one(tmp_path: Path) -> None:
     done = madvet("fuzz", "--corpus", str(tmp_path), "--programs", "64", cwd=tmp_path)
     assert done.returncode == exit_codes.BAD_INPUT
     assert "--engine guided" in done.stderr
+
+
+def test_races_say_by_what_they_were_judged(tmp_path: Path) -> None:
+    path = tmp_path / "f.json"
+    done = madvet(
+        "fuzz", "--target", "host,shim", "--races", "--programs", "1280", "--seed", "5", "--json",
+        str(path), cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == exit_codes.CONFORMANT, done.stdout + done.stderr
+    assert "--races" in done.stderr  # the command to run it again
+    value = json.loads(path.read_text())["total"]
+    assert set(value["races"]) == {"order", "invariants"}
+    assert sum(value["races"].values()) == value["programs"] == 1280
+    assert f"races: {value['races']['order']:,} explained by an order" in done.stdout
+
+
+def test_races_are_for_the_engine_that_draws_them(tmp_path: Path) -> None:
+    done = madvet("fuzz", "--races", "--engine", "guided", "--programs", "64", cwd=tmp_path)
+    assert done.returncode == exit_codes.BAD_INPUT
+    assert "--races is for --engine random" in done.stderr
