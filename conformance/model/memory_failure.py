@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi import vm_flags as f
-from conformance.abi.errnos import EBUSY, EFAULT, EHWPOISON, EIO, ENOTRECOVERABLE, EPERM
+from conformance.abi.errnos import (
+    EBUSY,
+    EFAULT,
+    EHWPOISON,
+    EIO,
+    ENOMEM,
+    ENOTRECOVERABLE,
+    EPERM,
+)
 from conformance.model.address_space import (
     NO_COPY,
     PTE_GUARD,
@@ -21,7 +29,7 @@ from conformance.model.address_space import (
     Vma,
 )
 from conformance.model.allowed import Alternative
-from conformance.model.page_state import fault, reading_faults
+from conformance.model.page_state import NO_MEMORY, fault, reading_faults
 from conformance.program.outcome import MEMORY_ERROR
 from conformance.spec.cite import cite
 
@@ -41,9 +49,10 @@ def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> in
         return EPERM
     for page in range(first, first + pages):
         vma = _pin(space, page)
-        if vma is None:
-            cite("madvise-poison-unmapped")
-            return EFAULT
+        if isinstance(vma, int):
+            if vma == EFAULT:
+                cite("madvise-poison-unmapped")
+            return vma
         index = page - space.base
         if _may_be_shared(space, vma, index):
             space.unsure = _NOT_ALONE
@@ -56,10 +65,15 @@ def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> in
                 continue
             return _offline_zero_page(space, range(page + 1, first + pages))
         if advice == SOFT_OFFLINE:
+            if space.allocations.fail():  # where the page is to go: migrate_pages()
+                return ENOMEM
             cite("madvise-soft-offline-content")
             continue
         if space.copy_of[index] == NO_COPY:
             space.unsure = _NOT_ALONE
+            return 0
+        if space.allocations.fail():  # add_to_kill()
+            space.unsure = "who is told of a page that is lost, without memory for the list of them"
             return 0
         cite("madvise-hwpoison-kills")
         space.clear_page(index)
@@ -68,12 +82,15 @@ def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> in
     return 0
 
 
-def _pin(space: AddressSpace, page: int) -> Vma | None:
-    """get_user_pages_fast() for reading: the VMA of a page that is there now; None for EFAULT."""
+def _pin(space: AddressSpace, page: int) -> Vma | int:
+    """get_user_pages_fast() for reading: the VMA of a page that is there now, or an errno."""
     vma = space.at(page)
     if vma is None or not vma.flags & f.RD or vma.flags & (f.IO | f.PF) or vma.secret:
-        return None
-    return None if fault(space, vma, page, False) else vma
+        return EFAULT
+    signal = fault(space, vma, page, False)
+    if signal == NO_MEMORY:
+        return ENOMEM
+    return EFAULT if signal else vma
 
 
 def _may_be_shared(space: AddressSpace, vma: Vma, index: int) -> bool:

@@ -35,7 +35,7 @@ NEEDS: Final = {
 }
 # Batches in a lease, of slower engines: who waits for the first figures shall not think that
 # nothing happens.
-LEASE_BATCHES_MAX: Final = {"hypothesis": 1, "atheris": 4}
+LEASE_BATCHES_MAX: Final = {"hypothesis": 1, "atheris": 4, "fail-nth": 1}
 
 
 def engine_class(name: str) -> Any:

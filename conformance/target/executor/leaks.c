@@ -44,10 +44,10 @@ static const char *const names[] = {
 };
 
 /*
- * Pages of processes, which the kernel counts machine-wide: memory that is nobody's any more, page
- * tables of no one.
+ * Pages of processes, which the kernel counts machine-wide. Not page tables: its own are among them,
+ * and of those of processes it says so itself when some are left (check_mm()).
  */
-static const char *const page_counts[] = { "nr_anon_pages", "nr_page_table_pages", "nr_mlock" };
+static const char *const page_counts[] = { "nr_anon_pages", "nr_mlock" };
 
 static struct cache {
 	const char *name;

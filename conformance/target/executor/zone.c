@@ -171,7 +171,8 @@ HOT void zone_close(void)
 
 /*
  * Every page is there, so that no copy of the kernel from or to a zone has to make one. Only where
- * that may fail: it costs as much as a program.
+ * that may fail: it costs as much as a program. (A copy that gets no page table is EFAULT on x86;
+ * user-mode Linux goes on with a NULL pte: maybe_map() in arch/um/kernel/skas/uaccess.c.)
  */
 void zone_present(void)
 {
