@@ -30,6 +30,7 @@ from ci.cli.exit_codes import InputError
 from ci.cli.opening import CANARY_ONE_IN
 from ci.cli.output import FindingFolder, OutputError, prepare_json, write_json
 from ci.cli.program_files import find_files, read_program_file
+from ci.cli.properties import run_property
 from ci.cli.summary import exit_code, print_summary, summary_json
 from ci.compiled.worker import MODULE as WORKER_MODULE
 from conformance.abi.advice import ADVICES
@@ -117,6 +118,12 @@ def _fail_on_names() -> tuple[str, ...]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Page of what was reached, by line.  [default of guided: madvet-coverage.html]",
 )
+@click.option(
+    "--property",
+    "tested",
+    metavar="MODULE:TEST",
+    help="With --engine atheris: run this property test of madvet's own, and no programs.",
+)
 @click.option("--no-shrink", is_flag=True, help="Keep programs as they were found.")
 @click.option("--quiet", is_flag=True, help="No progress; the summary comes all the same.")
 @canary_option()
@@ -137,6 +144,7 @@ def command(
     corpus: Path | None,
     races: bool,
     coverage_path: Path | None,
+    tested: str | None,
     no_shrink: bool,
     quiet: bool,
     canary: bool,
@@ -166,7 +174,9 @@ def command(
         measure=coverage_path is not None,
     )
     try:
-        _prepare_engine(options)
+        _prepare_engine(options, tested)
+        if tested is not None:
+            return run_property(tested, seconds, programs, options.corpus, out)
         given = _given(options)
         prepare_json(json_path)
         prepare_coverage(coverage_path)
@@ -177,11 +187,12 @@ def command(
         return exit_codes.HARNESS_FAILED
 
 
-def _prepare_engine(options: CampaignOptions) -> None:
+def _prepare_engine(options: CampaignOptions, tested: str | None) -> None:
     """Raises OutputError when the engine, or what it was given, cannot be had; InputError."""
     for name, given, engines in (
         ("database", options.database, ("hypothesis",)),
         ("corpus", options.corpus, (GUIDED, "atheris")),
+        ("property", tested, ("atheris",)),
     ):
         if given and options.engine not in engines:
             raise InputError(f"--{name} is for --engine {' or '.join(engines)}")
