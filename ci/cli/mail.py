@@ -14,9 +14,11 @@ from ci.cli.opening import opened
 from ci.cli.program_files import read_program_file
 from ci.cli.reproducer import c_text
 from conformance.oracle.ledger import Ledger, LedgerError, load_ledger
+from conformance.program.call import MadviseRanges
+from conformance.program.kernel_facts import RangesCall
 from conformance.program.text import Document
 from conformance.target.guest_images import stock_releases
-from conformance.target.registry import opener
+from conformance.target.registry import is_guest, opener
 from conformance.target.target import Target, TargetError, TargetNameError
 from fuzz.engine.replay import Case, replay
 from fuzz.findings.emit_c import NotInC
@@ -95,6 +97,9 @@ def _found_on(text: str) -> tuple[str, ...]:
 
 def _tried(path: Path, document: Document, target: Target, ledger: Ledger) -> Kernel:
     """What a kernel does with it. Raises TargetError."""
+    calls = any(isinstance(step, MadviseRanges) for step in document.program.steps)
+    if calls and is_guest(target.name) and target.facts.ranges_call is not RangesCall.KERNEL:
+        return Kernel(target.name, "", f"Linux {target.facts.release} has no madvise_ranges()")
     (one,) = replay([Case(str(path), document.program, document.finding)], [target], ledger)
     release = target.facts.release
     if one.verdict.bad:
