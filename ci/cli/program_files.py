@@ -44,6 +44,15 @@ def _below(folder: Path) -> Iterator[Path]:
     )
 
 
+def is_for_guests(path: Path) -> bool:
+    """Is it a program that only guests are to run? Of one that other targets refuse."""
+    try:
+        read_program_file(path, guest=True)
+    except InputError:
+        return False
+    return True
+
+
 def is_ledger(path: Path) -> bool:
     """Does a file hold known divergences, by its place?"""
     return path.parent.name == LEDGER_FOLDER

@@ -13,7 +13,13 @@ from ci.cli import exit_codes
 from ci.cli.arguments import Integer, append_option, canary_option, target_option
 from ci.cli.exit_codes import InputError
 from ci.cli.opening import opened
-from ci.cli.program_files import check_ledger_file, find_files, is_ledger, read_program_file
+from ci.cli.program_files import (
+    check_ledger_file,
+    find_files,
+    is_for_guests,
+    is_ledger,
+    read_program_file,
+)
 from conformance.oracle.ledger import LedgerError, load_ledger
 from conformance.oracle.verdict import VerdictKind
 from conformance.target.registry import is_guest
@@ -25,13 +31,16 @@ FILES_SHOWN: Final = 20  # of more, only those are named that something is to be
 
 
 class _Files:
-    """The cases of some files; what cannot be read is complained about and counted."""
+    """The cases of some files; what cannot be read is complained about and counted. named: by the
+    user, one by one; what was found in a folder and is for guests only is left out elsewhere."""
 
-    def __init__(self, paths: list[Path], guest: bool) -> None:
+    def __init__(self, paths: list[Path], named: tuple[Path, ...], guest: bool) -> None:
         self.paths = paths
+        self.named = named
         self.guest = guest
         self.programs = 0
         self.bad = 0
+        self.left_out = 0  # programs for guests, where not all targets are
         self.known = 0  # entries of ledger files, which are checked and not run
 
     def __iter__(self) -> Iterator[Case]:
@@ -42,6 +51,9 @@ class _Files:
                     continue
                 document = read_program_file(path, self.guest)
             except InputError as error:
+                if not self.guest and path not in self.named and is_for_guests(path):
+                    self.left_out += 1
+                    continue
                 self.bad += 1
                 click.echo(f"madvet replay: {error}", err=True)
                 continue
@@ -76,7 +88,7 @@ def command(
     several times, alone, and "reproduced k/n" says how often it showed a divergence. Exit code
     0 means that nothing diverged but what the ledger knows.
     """
-    files = _Files(find_files(paths), all(map(is_guest, targets)))
+    files = _Files(find_files(paths), paths, all(map(is_guest, targets)))
     show_all = show_all or len(files.paths) <= FILES_SHOWN
     try:
         ledger = load_ledger()
@@ -129,6 +141,8 @@ def _end(files: _Files, targets: tuple[str, ...], counts: Counter[str]) -> int:
     """The last line, and the exit code."""
     words = ", ".join(f"{count} {word}" for word, count in sorted(counts.items())) or "nothing ran"
     click.echo(f"{files.programs} programs on {', '.join(targets)}: {words}")
+    if files.left_out:
+        click.echo(f"{files.left_out} programs were left out: only guests are to run them")
     if files.known:
         click.echo(f"{files.known} known divergences in the ledger files are well-formed")
     if files.bad:

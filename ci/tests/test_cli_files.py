@@ -88,6 +88,18 @@ def test_the_corpus_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ledger files are well-formed" in out
 
 
+def test_what_is_for_guests_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "guest").mkdir()
+    write(tmp_path / "guest", "reclaim", GOOD + '\n[[step]]\ncall = "reclaim"\n')
+    write(tmp_path, "good", GOOD)
+    assert run(["replay", "--target", "host", str(tmp_path)]) == exit_codes.CONFORMANT
+    out = capsys.readouterr().out
+    assert "1 programs on host: 1 conformant" in out
+    assert "1 programs were left out: only guests" in out
+
+
 def test_a_ledger_file_that_is_none_is_bad_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

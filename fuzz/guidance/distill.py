@@ -12,7 +12,7 @@ from conformance.program.text import shortlex
 from conformance.spec.cite import HITS
 from conformance.target.target import Target
 from fuzz.guidance.kcov import stable_edges
-from fuzz.guidance.model_marks import marks_of
+from fuzz.guidance.model_marks import THEN, marks_of
 from fuzz.guidance.seed_pool import Seed, cost_of
 
 BATCH: Final = 64  # programs
@@ -36,14 +36,16 @@ def measure(
 
 
 def _marks(target: Target, program: Program) -> frozenset[str]:
-    """Of a program that maps outside the arena the model knows only when it has run: none."""
+    """Of a program that maps outside the arena the model knows only when it has run: none. Which
+    rule came after which leads to other programs, but is no reason to keep one."""
     if program.whole:
         return frozenset()
     HITS.clear()
     prediction = predict(program, target.facts)
     if prediction.skip:
         return frozenset()
-    return marks_of(program, prediction, frozenset(HITS))
+    marks = marks_of(program, prediction, frozenset(HITS))
+    return frozenset(mark for mark in marks if THEN not in mark)
 
 
 def minimised(seeds: Sequence[Seed], marks: bool = True) -> list[Seed]:

@@ -14,6 +14,7 @@ from conformance.model.prediction import ExpectedSnapshot, Prediction
 from conformance.program.plan import plan_of
 from conformance.program.program import Program
 
+THEN: Final = ">"  # between two rules, of which one decided a step and the other the next
 MANY: Final = 8  # VMAs, and beyond: powers of two
 VMA_WORDS: Final = 4  # of a snapshot: start, end, flags, pgoff
 # VMAs of one kind are told apart by whether there is one, and whether there are several.
@@ -30,7 +31,7 @@ def marks_of(program: Program, prediction: Prediction, cited: frozenset[str]) ->
         step = type(program.steps[i - setup]).__name__
         marks.add(f"{step}:{rule}:{_result(prediction.results[i])}")
         if before and before != rule:
-            marks.add(f"{before}>{rule}")
+            marks.add(f"{before}{THEN}{rule}")
         before = rule
     if prediction.snapshots and prediction.judged_until == len(prediction.results):
         marks.add(_shape(program, prediction.snapshots[-1]))

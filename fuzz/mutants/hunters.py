@@ -122,7 +122,8 @@ def hunter(engine: str, source: ProgramSource, flights: int, guest: bool) -> Hun
 
 @cache
 def corpus_programs(guest: bool, folder: Path = DISTILLED) -> tuple[Program, ...]:
-    """The programs of the distilled corpus, by name. Raises ProgramTextError, OSError."""
-    return tuple(
-        loads(path.read_bytes(), str(path), guest).program for path in sorted(folder.glob("*.toml"))
-    )
+    """The programs of the distilled corpus, in its order, and those for guests if it is one.
+    Raises ProgramTextError, OSError."""
+    paths = sorted(folder.glob("*.toml"))
+    paths += sorted((folder / "guest").glob("*.toml")) if guest else []
+    return tuple(loads(path.read_bytes(), str(path), guest).program for path in paths)

@@ -9,8 +9,10 @@ from conformance.program.call import Madvise
 from conformance.program.mapping import Kind, Mapping
 from conformance.program.places import ARENA_BASE, PAGE
 from conformance.program.program import Program
+from conformance.program.validate import validate
 from fuzz.guidance.distill import adding, measure, minimised
 from fuzz.guidance.seed_pool import Seed
+from fuzz.mutants.hunters import corpus_programs
 from fuzz.tests.test_guidance_guide import SOURCE, EdgeTarget
 
 
@@ -55,3 +57,11 @@ def test_programs_are_measured_by_what_they_do_every_time() -> None:
     first, second = measure(target, [one, two])
     assert (first.edges, second.edges) == ((1,), (7,))
     assert second.marks
+
+
+def test_the_distilled_corpus_is_small_and_may_be_run() -> None:
+    """What it reaches, and how soon, .ci/run finds out where there is a guest."""
+    assert 100 < len(corpus_programs(guest=True)) < 2000
+    everywhere = corpus_programs(guest=False)
+    assert len(everywhere) < len(corpus_programs(guest=True))
+    assert not any(validate(program) for program in everywhere)
