@@ -100,7 +100,7 @@ def _fail_on_names() -> tuple[str, ...]:
     default=RANDOM,
     show_default=True,
     help="Where programs come from (docs/guidance.md); fail-nth: random ones, of whose calls every "
-    "allocation fails once (docs/faults.md).",
+    "allocation fails once; signals: random ones, with signals during each call (docs/faults.md).",
 )
 @click.option(
     "--database",

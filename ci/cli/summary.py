@@ -82,6 +82,9 @@ def summary_lines(
         + _reasons(total.unspecified_reasons)
     )
     yield from _reached_lines(result)
+    if total.signals:
+        runs = ", ".join(f"{n:,} {word}" for word, n in sorted(total.signals.items()))
+        yield f"  signals during a call: {runs}, of {result.account.done:,} programs"
     if total.faults:
         yield _fault_words(total, result)
     if total.skipped:

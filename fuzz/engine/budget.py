@@ -12,6 +12,7 @@ from conformance.program.call import SURFACES
 RANDOM: Final = "random"  # every program by itself
 GUIDED: Final = "guided"  # from those that reached something new
 FAIL_NTH: Final = "fail-nth"  # every allocation of every call in it fails once
+SIGNALS: Final = "signals"  # signals come during every call of it
 SEED_MAX: Final = (1 << 64) - 1
 
 

@@ -11,6 +11,7 @@ ENGINES: Final = {
     "random": "fuzz.engine.worker:Worker",
     "guided": "fuzz.engine.worker:Worker",
     "fail-nth": "fuzz.engine.fail_nth_worker:FailNthWorker",
+    "signals": "fuzz.engine.signals_worker:SignalsWorker",
     "atheris": "fuzz.engine.atheris_worker:AtherisWorker",
     "hypothesis": "fuzz.engine.stateful_worker:StatefulWorker",
 }
@@ -35,7 +36,7 @@ NEEDS: Final = {
 }
 # Batches in a lease, of slower engines: who waits for the first figures shall not think that
 # nothing happens.
-LEASE_BATCHES_MAX: Final = {"hypothesis": 1, "atheris": 4, "fail-nth": 1}
+LEASE_BATCHES_MAX: Final = {"hypothesis": 1, "atheris": 4, "fail-nth": 1, "signals": 1}
 
 
 def engine_class(name: str) -> Any:

@@ -42,6 +42,7 @@ class Tally(msgspec.Struct):
     samples: programs looked at in more than the usual way, by the name of the way.
     races: conformant programs with a race, by what judged them (Verdict.race).
     faults: calls whose allocations failed one by one, by what they then gave (engine fail-nth).
+    signals: runs with a signal during a call, by what the signal was to do (engine signals).
     findings: confirmed mismatches by identity. harness_errors, not_reproduced: the
     first few, in words; all are counted in verdicts.
     """
@@ -58,6 +59,7 @@ class Tally(msgspec.Struct):
     samples: dict[str, int] = msgspec.field(default_factory=dict)
     races: dict[str, int] = msgspec.field(default_factory=dict)
     faults: dict[str, int] = msgspec.field(default_factory=dict)
+    signals: dict[str, int] = msgspec.field(default_factory=dict)
     findings: dict[str, int] = msgspec.field(default_factory=dict)
     harness_errors: list[str] = msgspec.field(default_factory=list)
     not_reproduced: list[str] = msgspec.field(default_factory=list)
@@ -77,6 +79,7 @@ class Tally(msgspec.Struct):
             (self.samples, other.samples),
             (self.races, other.races),
             (self.faults, other.faults),
+            (self.signals, other.signals),
             (self.findings, other.findings),
         ):
             for key, count in theirs.items():

@@ -21,7 +21,7 @@ from conformance.target.executor_target import Options
 from conformance.target.registry import is_guest, open_target
 from conformance.target.target import Target, TargetError
 from fuzz.engine import messages as m
-from fuzz.engine.budget import FAIL_NTH, GUIDED, CampaignOptions
+from fuzz.engine.budget import FAIL_NTH, GUIDED, SIGNALS, CampaignOptions
 from fuzz.engine.engines import engine_class
 from fuzz.engine.lane import Lane
 from fuzz.engine.schedule import BATCH, Lease, observe_of, target_of
@@ -47,7 +47,7 @@ def source_of(options: CampaignOptions) -> ProgramSource:
         poison=disposable,
         reclaim=disposable,
         races=options.races,
-        whole=options.engine != FAIL_NTH,
+        whole=options.engine not in (FAIL_NTH, SIGNALS),
     )
     return ProgramSource(options.seed, generate)
 

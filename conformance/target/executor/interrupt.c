@@ -71,8 +71,11 @@ static bool watch(u64 start, u64 bytes)
 	watch_fd = sys(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (watch_fd < 0)
 		return false;
-	return !sys(SYS_ioctl, watch_fd, UFFDIO_API, &api) &&
-	       !sys(SYS_ioctl, watch_fd, UFFDIO_REGISTER, &range);
+	if (!sys(SYS_ioctl, watch_fd, UFFDIO_API, &api) &&
+	    !sys(SYS_ioctl, watch_fd, UFFDIO_REGISTER, &range))
+		return true;
+	sys(SYS_close, watch_fd);
+	return false;
 }
 
 /* False when this kernel, or this memory, is not made for it. */
