@@ -6,6 +6,7 @@ from typing import Final
 
 from conformance.model.address_space import ARENA_FIRST, AddressSpace
 from conformance.model.prediction import Prediction
+from conformance.model.split_merge import modify
 from conformance.program.call import (
     SIGNAL_HANDLED_ONE,
     SIGNAL_SLEPT,
@@ -18,6 +19,7 @@ from conformance.program.call import (
 from conformance.spec.cite import cite, met
 
 SIGKILL: Final = 9
+WATCHED: Final = 1 << 62  # a flag of VMAs that no kernel shows; gone when the call has returned
 Call = Madvise | ProcessMadvise | MadviseRanges
 _STORM: Final = SignalHow.STORM
 _FATAL: Final = SignalHow.FATAL
@@ -32,6 +34,7 @@ def begin(space: AddressSpace, call: Call, place: int) -> None:
         space.watched_from = ARENA_FIRST + signal.page
         space.watched_to = space.watched_from + signal.pages
         space.slept = False
+        _watch(space, WATCHED)
 
 
 def end(space: AddressSpace, call: Call, place: int, out: Prediction, step: int) -> None:
@@ -41,10 +44,29 @@ def end(space: AddressSpace, call: Call, place: int, out: Prediction, step: int)
         space.allocations.due = 0
     signal = call.signal
     if signal is not None:
+        _watch(space, 0)
         space.watched_from = space.watched_to = 0
         if signal.how is _FATAL and space.slept:
             cite("signal-fatal")
             out.dies_at, out.dies_of = step, SIGKILL
+
+
+def _watch(space: AddressSpace, mark: int) -> None:
+    """While userfaultfd watches, what it watches is a VMA of its own, even where it had merged with
+    what lies beside it; afterwards it merges again, if it still can. Source:
+    userfaultfd_register_range(), userfaultfd_clear_vma()."""
+    page, end = space.watched_from, space.watched_to
+    while page < end:
+        index = space.find(page)
+        if index == len(space.vmas) or space.vmas[index].start >= end:
+            return
+        vma = space.vmas[index]
+        page = max(page, vma.start)
+        part_end = min(vma.end, end)
+        flags = vma.flags & ~WATCHED | mark
+        if flags != vma.flags:
+            modify(space, vma, page, part_end, flags)
+        page = part_end
 
 
 def note(space: AddressSpace, call: Call, out: Prediction, step: int) -> None:

@@ -74,7 +74,8 @@ static bool watch(u64 start, u64 bytes)
 	if (!sys(SYS_ioctl, watch_fd, UFFDIO_API, &api) &&
 	    !sys(SYS_ioctl, watch_fd, UFFDIO_REGISTER, &range))
 		return true;
-	sys(SYS_close, watch_fd);
+	sys(SYS_close, watch_fd); /* what was mapped there is gone */
+	watch_fd = -1;
 	return false;
 }
 
@@ -86,7 +87,10 @@ bool interrupt_prepare(u32 how, u64 start, u64 bytes)
 	watched_bytes = bytes;
 	if (how == SIGNAL_STORM)
 		return handle(SIGALRM);
-	return handle(SIGUSR1) && watch(start, bytes);
+	if (handle(SIGUSR1) && watch(start, bytes))
+		return true;
+	interrupt_due = 0;
+	return false;
 }
 
 static char state_of_caller(void)
