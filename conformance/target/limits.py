@@ -13,7 +13,8 @@ from conformance.program.places import ARENA_PAGES_MAX
 # arena page one page word and one VMA of four words: 17 * 8 * (1 + 5 * 2048) = 1.33 MiB;
 # 8 calls read back 4096 + 1025 * 24 + 72 + 1025 * 32 + 8 bytes of structs each: 0.47 MiB.
 # Results and VMAs outside the arena stay under 0.1 MiB. 4 MiB hold two of them; only pages
-# that are written cost memory. A program that could exceed a part is refused by name.
+# that are written cost memory. A program that could exceed a part is refused by name. Of longer
+# programs see program.STEP_PAGES_MAX.
 RING_PARTS: Final = 4
 PART_BYTES: Final = 4 << 20
 RING_BYTES: Final = RING_PARTS * PART_BYTES
