@@ -213,8 +213,8 @@ class ActorPlace(str, Enum):
 class Actor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One who takes steps while others take theirs.
 
-    delay: rounds of an empty loop before its steps; the first begins when all stand ready.
-    repeat: how often all its steps are taken, each time after the delay.
+    delay: rounds of an empty loop before each of its steps; the first begins when all stand
+    ready. repeat: how often all its steps are taken.
     """
 
     steps: tuple[ActorStep, ...]

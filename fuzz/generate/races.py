@@ -33,7 +33,7 @@ _PROTS: Final = table((12, Prot.RW), (2, Prot.R), (1, Prot.NONE))
 _DELAYS: Final = table(
     (8, 0), (2, 50), (2, 200), (2, 800), (2, 2000), (2, 5000), (1, 12000), (1, 30000)
 )  # fmt: skip
-_STORE_DELAYS: Final = table((2, 0), (2, 50), (3, 300), (3, 1000), (1, 4000))
+_STORE_DELAYS: Final = table((1, 0), (2, 50), (3, 300), (3, 1000), (2, 4000), (1, 16000))
 _REPEATS: Final = table((2, 1), (2, 4), (3, 20), (4, 100))  # of stores
 # Which word of a call they change, and into what: all that a second look would take for granted.
 _SIZE, _ADVICE, _STATS, _OPTIONS = range(4)

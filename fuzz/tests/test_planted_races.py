@@ -7,8 +7,9 @@ import pytest
 
 from conformance.oracle.verdict import ORDER, VerdictKind
 from conformance.program import call as c
+from conformance.program.control_struct import ControlFields, Multi, Range
 from conformance.program.mapping import Kind, Mapping, Touch
-from conformance.program.places import PAGE, page_address
+from conformance.program.places import PAGE, ZONE_BASE, page_address
 from conformance.program.program import Program
 from conformance.program.validate import validate
 from conformance.target.registry import open_target
@@ -21,6 +22,7 @@ from fuzz.triage.stability import RACE_RUNS, confirm
 
 PLANTED = [mutant for mutant in catalogue() if mutant.where == RACE]
 PROGRAMS = 1920  # 2 s on an idle machine
+DONTNEED = 4
 SECONDS = 120.0  # each is found within 20 s where six others want the same two processors
 
 
@@ -64,6 +66,35 @@ def test_a_race_that_seldom_shows_is_confirmed_with_its_rate() -> None:
     assert found.identity.surface == "race"
     with open_target("host") as target:
         assert confirm(target, mixed, runs=1) is None
+
+
+def rewritten(at: int, before: int, after: int) -> Program:
+    """A call of four ranges, while a word of what it reads is another half of the time."""
+    ranges = tuple(Range(page_address(page), PAGE, DONTNEED) for page in range(4))
+    slot = ZONE_BASE
+    call = c.MadviseRanges(ControlFields(Multi(ranges)), slot + 0x40, slot + 0x180, slot + 0x100)
+    stores = (c.Store(slot + at, after), c.Store(slot + at, before))
+    actors = (c.Actor((call,), delay=2000), c.Actor(stores, delay=1000, repeat=100))
+    layout = (Mapping(Kind.ANON, 0, 4, touches=(Touch(0, 4),)),)
+    return Program(layout, (c.Race(actors),))
+
+
+STATS_POINTER = rewritten(0x40 + 32, ZONE_BASE + 0x100, ZONE_BASE + 0x340)
+LAST_ADVICE = rewritten(0x180 + 3 * 24 + 16, DONTNEED, 26)  # there is no such advice
+
+
+@pytest.mark.parametrize(
+    ("name", "program"), [("control_read_twice", STATS_POINTER), ("array_read_twice", LAST_ADVICE)]
+)
+def test_a_double_fetch_is_found_by_a_rewrite_of_what_is_read(name: str, program: Program) -> None:
+    assert validate(program) == []
+    (mutant,) = (mutant for mutant in catalogue() if mutant.id == f"shim/{name}")
+    with open_target(mutant.target) as target:
+        found = confirm(target, program)
+    assert found is not None
+    assert found.verdict.requirements == ("race-linear",)
+    with open_target("shim") as target:
+        assert confirm(target, program) is None
 
 
 def test_every_racing_program_may_be_run_and_has_actors_that_meet() -> None:

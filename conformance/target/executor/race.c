@@ -124,12 +124,11 @@ static void act(u32 index, const struct actor *actor)
 	for (u32 n = 0; n < actor->repeats; n++) {
 		const u64 *at = actor->ops;
 
-		for (u64 left = actor->delay; left; left--)
-			asm volatile("" ::: "memory");
-
 		for (u32 i = 0; i < actor->n_ops; i++) {
 			struct op op = op_at(at);
 
+			for (u64 left = actor->delay; left; left--)
+				asm volatile("" ::: "memory");
 			if (op.code == OP_EXIT) {
 				*results = 0;
 				actor_done();
