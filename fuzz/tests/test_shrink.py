@@ -223,6 +223,45 @@ def test_taking_pages_out_moves_what_lies_above_and_shortens_what_spans_them() -
     )
 
 
+def test_a_race_loses_what_it_does_not_take() -> None:
+    guard = c.Madvise(page_address(6), 3 * PAGE, BY_NAME["GUARD_INSTALL"].value)
+    vector = c.ProcessMadvise(DONTNEED, (c.IoRange(page_address(9), PAGE),))
+    race = c.Race((
+        c.Actor((vector, c.Fork()), c.ActorPlace.PROCESS, delay=300),
+        c.Actor((guard, c.Munmap(page_address(9), PAGE)), delay=50, repeat=3),
+        c.Actor((c.TouchPages(5, 4),), delay=900),
+    ))  # fmt: skip
+    large = Program((Mapping(Kind.ANON, 4, 8, touches=(Touch(0, 8),)),), (race, c.Fork()))
+    assert validate(large) == []
+
+    def meets(program: Program) -> bool:
+        """Does a guard meet a touch of another actor?"""
+        for step in program.steps:
+            if isinstance(step, c.Race):
+                calls = [{type(call) for call in actor.steps} for actor in step.actors]
+                if any(c.Madvise in one for one in calls):
+                    return any(c.TouchPages in one and c.Madvise not in one for one in calls)
+        return False
+
+    small = shrink(
+        large, lambda programs: [meets(p) and not validate(p) for p in programs], GENEROUS
+    )
+    (left,) = small.steps
+    assert isinstance(left, c.Race)
+    assert sorted(len(actor.steps) for actor in left.actors) == [1, 1]
+    assert all((actor.delay, actor.repeat) == (0, 1) for actor in left.actors)
+    assert {actor.place for actor in left.actors} == {c.ActorPlace.THREAD}
+    assert small.arena_pages() == 1
+
+
+def test_taking_pages_out_moves_the_steps_of_actors() -> None:
+    race = c.Race((c.Actor((c.TouchPages(2, 4),)), c.Actor((c.Munmap(page_address(6), PAGE),))))
+    moved = delete_columns(Program((Mapping(Kind.ANON, 0, 8),), (race,)), 1, 3)
+    assert moved.steps == (
+        c.Race((c.Actor((c.TouchPages(1, 2),)), c.Actor((c.Munmap(page_address(3), PAGE),)))),
+    )
+
+
 def test_a_flaky_mismatch_is_reported_with_its_share() -> None:
     turns = iter([True, False, True, False, False])
     found = confirm(ModelTarget(gap_policy(), lambda: next(turns)), LARGE)

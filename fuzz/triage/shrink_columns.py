@@ -91,8 +91,22 @@ def _length(start: int, length: int, page: _Map) -> int:
     return max(0, new_end - _address(start, page))
 
 
-def _step(step: c.Step, page: _Map) -> list[c.Step]:
+def _race(race: c.Race, page: _Map) -> c.Race:
+    """Each actor's steps, moved; who has none left stays away."""
+    actors = []
+    for actor in race.actors:
+        steps = tuple(moved for step in actor.steps for moved in _step(step, page))
+        if steps:
+            actors.append(replace(actor, steps=steps))
+    return c.Race(tuple(actors))
+
+
+def _step(step: Any, page: _Map) -> list[Any]:
     """The step, moved; nothing where it is an access or a mapping of pages that are gone."""
+    if isinstance(step, c.Race):
+        return [_race(step, page)]
+    if isinstance(step, c.Store):
+        return [replace(step, at=_address(step.at, page))]
     if isinstance(step, c.TouchPages):
         start = page(step.page)
         pages = page(step.page + step.pages) - start
