@@ -253,6 +253,8 @@ static HOT u32 run_program(const struct program *program)
 			record->unable = true;
 		cover_close();
 	}
+	if (interrupt_due)
+		interrupt_forget();
 	remote_finish();
 	return 0;
 }

@@ -348,6 +348,7 @@ extern u32 interrupt_due;
 bool interrupt_prepare(u32 how, u64 start, u64 bytes);
 void interrupt_begin(void);
 void interrupt_end(void);
+void interrupt_forget(void);
 u64 interrupt_seen(void);
 
 /* selftest.c */

@@ -215,6 +215,15 @@ void interrupt_end(void)
 	interrupt_due = 0;
 }
 
+/* It was prepared, but the call cannot be made here. */
+void interrupt_forget(void)
+{
+	if (watch_fd >= 0)
+		sys(SYS_close, watch_fd);
+	watch_fd = -1;
+	interrupt_due = 0;
+}
+
 /* What came of the last signal: SIGNAL_SLEPT, SIGNAL_WOKEN, and how often it was handled, if once. */
 u64 interrupt_seen(void)
 {
