@@ -24,6 +24,7 @@ from conformance.spec.cite import cite, met
 
 SIGBUS: Final = 7
 SIGSEGV: Final = 11
+_WATCHED: Final = "a page that is watched, and that reclaim may have taken"
 NO_MEMORY: Final = 256  # stands for a signal: a fault that could not allocate (VM_FAULT_OOM)
 PLAIN_MASK: Final = f.WR | f.HT | f.UM | f.DP
 PLAIN: Final = f.WR  # writable, and a missing page is simply made
@@ -84,6 +85,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
             cite("touch-uffd")
             return SIGBUS
         if space.watched_from <= page < space.watched_to:
+            if pte == PTE_MAYBE:
+                space.unsure = _WATCHED
             space.slept = True
             prepare_anon_vma(space, vma)  # UFFDIO_ZEROPAGE does, for reads too
         if write:
@@ -113,6 +116,8 @@ def _file_fault(space: AddressSpace, vma: Vma, page: int, write: bool, file: Fil
     if vma.flags & f.UM and file.shmem and _uffd_missing(space, file, file_page):
         return SIGBUS
     if space.watched_from <= page < space.watched_to and file.shmem:
+        if file_page in file.dropped:
+            space.unsure = _WATCHED
         space.slept = space.slept or file_page not in file.cached
     if file.dropped:
         file.dropped.discard(file_page)

@@ -60,7 +60,6 @@ from conformance.program.validate_race import race_danger
 
 HUGE_PAGES: Final = 512  # base pages in a huge page
 PERF_PAGES_MAX: Final = 9
-SLEEPY_KINDS: Final = frozenset({Kind.ANON, Kind.NORESERVE, Kind.MEMFD, Kind.TMPFS})
 STEP_NAMES: Final = {
     c.Madvise: "madvise", c.ProcessMadvise: "process_madvise", c.MadviseRanges: "madvise_ranges",
     c.Mmap: "mmap", c.Munmap: "munmap", c.Mprotect: "mprotect", c.Mremap: "mremap",
@@ -230,15 +229,24 @@ def _signal(signal: c.Signal | None, program: Program) -> Iterator[Danger]:
             yield Danger("signal", "a storm watches no pages")
         return
     yield from _pages_inside("signal", signal.page, signal.pages, ARENA_PAGES_MAX)
-    if not any(
-        (m.at, m.pages) == (signal.page, signal.pages)
-        and m.kind in SLEEPY_KINDS
-        and m.uffd is Uffd.NO
-        and not m.sealed
-        for m in program.layout
-    ):
-        kinds = ", ".join(sorted(kind.value for kind in SLEEPY_KINDS))
-        yield Danger("signal", f"watches one whole mapping of the layout, of kind {kinds}")
+    watched_pages = signal.page, signal.pages
+    watched = next((m for m in program.layout if (m.at, m.pages) == watched_pages), None)
+    if watched is None or not may_be_watched(watched):
+        yield Danger(
+            "signal",
+            "watches one whole mapping of the layout: private memory, or a shared memfd or tmpfs",
+        )
+
+
+def may_be_watched(mapping: Mapping) -> bool:
+    """Does userfaultfd hand out its missing pages as a fault does? Of a file that is mapped
+    privately it would give zeros."""
+    file = mapping.kind in (Kind.MEMFD, Kind.TMPFS)
+    if file != (mapping.sharing is Sharing.SHARED) or mapping.uffd is not Uffd.NO:
+        return False
+    if not file and mapping.kind not in (Kind.ANON, Kind.NORESERVE):
+        return False
+    return not mapping.sealed and not mapping.read_only_fd
 
 
 def _register(key: str, value: int) -> Iterator[Danger]:

@@ -20,7 +20,7 @@ from conformance.program.call import (
     SignalHow,
 )
 from conformance.program.kernel_facts import KernelFacts
-from conformance.program.mapping import Mapping
+from conformance.program.mapping import Mapping, Touch
 from conformance.program.outcome import Outcome, Snapshot, Status
 from conformance.program.program import Program
 from conformance.program.step_words import step_words
@@ -140,3 +140,23 @@ def test_what_cannot_be_watched_may_not_be_run(
     assert any(said in str(problem) for problem in problems), problems
     whole = validate(Program(layout, (step,), whole=True))
     assert any("whole" in str(problem) for problem in whole)
+
+
+@pytest.mark.parametrize("how", [SignalHow.HANDLED, SignalHow.FATAL])
+def test_whether_it_sleeps_in_a_page_that_reclaim_may_have_taken_is_open(how: SignalHow) -> None:
+    facts = msgspec.structs.replace(FACTS, swap=True)
+    call = msgspec.structs.replace(POPULATE, signal=Signal(how, 0, 4))
+    value = Program((written(0, 4),), (madvise(0, 4, "PAGEOUT"), madvise(0, 4, "DONTNEED"), call))
+    assert predict(value, facts).unspecified == {}
+    read = msgspec.structs.replace(written(0, 4), touches=(Touch(0, 4, False),))
+    value = Program((read,), (madvise(0, 4, "PAGEOUT"), call))
+    prediction = predict(value, facts)
+    assert prediction.unspecified
+    pages = tuple(prediction.snapshots[-1].pages)
+    vmas = tuple(prediction.snapshots[-1].vmas)
+    setup = (1 << 28, 4, 0)
+    done = Outcome(Status.DONE, (*setup, 0), word(0), (Snapshot(3, False, vmas, pages),))
+    assert judge(value, done, prediction).kind is VerdictKind.CONFORMANT
+    if how is SignalHow.FATAL:
+        killed = Outcome(Status.KILLED, setup, signal=9, step=3)
+        assert judge(value, killed, prediction).kind is VerdictKind.CONFORMANT

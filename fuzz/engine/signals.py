@@ -15,11 +15,11 @@ import msgspec
 from conformance.abi.advice import BY_NAME
 from conformance.oracle.rules import advised
 from conformance.program.call import Signal, SignalHow, Step
-from conformance.program.mapping import Mapping, Uffd
+from conformance.program.mapping import Mapping
 from conformance.program.places import PAGE, page_address
 from conformance.program.plan import is_surface
 from conformance.program.program import Program
-from conformance.program.validate import SLEEPY_KINDS
+from conformance.program.validate import may_be_watched
 from conformance.program.wire import Observe
 from fuzz.engine.lane import Lane
 from fuzz.engine.schedule import BATCH
@@ -79,7 +79,7 @@ def _with(program: Program, index: int, signal: Signal) -> Program:
 
 
 def _may_sleep(step: Step, mapping: Mapping) -> bool:
-    if mapping.kind not in SLEEPY_KINDS or mapping.uffd is not Uffd.NO or mapping.sealed:
+    if not may_be_watched(mapping):
         return False
     start = page_address(mapping.at)
     end = start + mapping.pages * PAGE

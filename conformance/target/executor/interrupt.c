@@ -74,8 +74,7 @@ static bool watch(u64 start, u64 bytes)
 	if (!sys(SYS_ioctl, watch_fd, UFFDIO_API, &api) &&
 	    !sys(SYS_ioctl, watch_fd, UFFDIO_REGISTER, &range))
 		return true;
-	sys(SYS_close, watch_fd); /* what was mapped there is gone */
-	watch_fd = -1;
+	interrupt_forget();
 	return false;
 }
 
@@ -87,10 +86,7 @@ bool interrupt_prepare(u32 how, u64 start, u64 bytes)
 	watched_bytes = bytes;
 	if (how == SIGNAL_STORM)
 		return handle(SIGALRM);
-	if (handle(SIGUSR1) && watch(start, bytes))
-		return true;
-	interrupt_due = 0;
-	return false;
+	return handle(SIGUSR1) && watch(start, bytes);
 }
 
 static char state_of_caller(void)
@@ -215,7 +211,7 @@ void interrupt_end(void)
 	interrupt_due = 0;
 }
 
-/* It was prepared, but the call cannot be made here. */
+/* It was prepared, but the call cannot be made here, or nothing be watched. */
 void interrupt_forget(void)
 {
 	if (watch_fd >= 0)
