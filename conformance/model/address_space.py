@@ -116,7 +116,7 @@ class AddressSpace:
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
                  "tables", "memory_error", "allocations", "pause", "choices",
-                 "zero_poisoned", "watched_from", "watched_to", "slept")  # fmt: skip
+                 "zero_poisoned", "watched_from", "watched_to", "slept", "storm")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
         self.facts = facts
@@ -139,6 +139,7 @@ class AddressSpace:
         self.pause: Pause | None = None  # in a race: told of each atomic step before it is made
         self.watched_from = self.watched_to = 0  # userfaultfd watches these pages during the call
         self.slept = False  # the call came to sleep there
+        self.storm = False  # signals come all the time, during the call
         self.choices: tuple[Alternative, ...] = ()  # what else the call at hand may return
         self.zero_poisoned = False  # for sure: the zero page was, by this program
         self.unsure = ""  # why the state is not known any more, or ""

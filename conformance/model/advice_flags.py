@@ -94,6 +94,8 @@ def apply_flags(space: AddressSpace, vma: Vma, start: int, end: int, advice: int
         return 0
     met("madvise-flags")
     met(FLAG_RULES[advice])
+    if advice == UNMERGEABLE and space.storm and vma.anon_vma:  # signal_pending() in mm/ksm.c
+        space.unsure = "a signal may end UNMERGEABLE before it has taken all pages apart"
     error = 0
     if advice == MERGEABLE and space.allocations.fail():  # __ksm_enter(), once for each process
         error = ENOMEM

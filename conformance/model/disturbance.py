@@ -30,6 +30,7 @@ def begin(space: AddressSpace, call: Call, place: int) -> None:
     if call.fail_nth:
         space.allocations.due = place
     signal = call.signal
+    space.storm = signal is not None and signal.how is _STORM
     if signal is not None and signal.pages:
         space.watched_from = ARENA_FIRST + signal.page
         space.watched_to = space.watched_from + signal.pages
@@ -43,6 +44,7 @@ def end(space: AddressSpace, call: Call, place: int, out: Prediction, step: int)
         out.fault_reached = bool(place) and not space.allocations.due
         space.allocations.due = 0
     signal = call.signal
+    space.storm = False
     if signal is not None:
         _watch(space, 0)
         space.watched_from = space.watched_to = 0
