@@ -14,10 +14,20 @@ import msgspec
 import pytest
 
 from conformance.target import guest_console, kvm
-from conformance.target.guest import QEMU, UML
+from conformance.target.guest import QEMU, QEMU_SMP, UML
 from conformance.target.guest_console import GuestConsole
 from conformance.target.guest_initramfs import BLOCK, _blocks, guest_initramfs, make_initramfs
-from conformance.target.guest_machine import Boot, machine_of, qemu, qemu_plain, qemu_program, uml
+from conformance.target.guest_machine import (
+    Boot,
+    machine_of,
+    qemu,
+    qemu_plain,
+    qemu_plain_counted,
+    qemu_plain_two,
+    qemu_program,
+    qemu_two,
+    uml,
+)
 from conformance.target.target import TargetError
 from conformance.tests.test_guest_suspects import FACTS
 
@@ -139,6 +149,14 @@ def test_what_the_user_appends_comes_last(tmp_path: Path, monkeypatch: pytest.Mo
         command = machine(boot)
         assert command[command.index("-append") + 1].endswith("mem=1G mine=1")
         assert command[command.index("-accel") + 1].startswith("tcg")
+    for machine, processors, threads in (
+        (qemu, "1", "single"), (qemu_two, "2", "multi"), (qemu_plain_two, "2", "multi"),
+        (qemu_plain_counted, "1", "single"),
+    ):  # fmt: skip
+        command = machine(boot)
+        assert command[command.index("-smp") + 1] == processors
+        assert command[command.index("-accel") + 1] == f"tcg,thread={threads}"
+        assert ("-icount" in command) == (machine is qemu_plain_counted)
 
 
 @pytest.mark.parametrize(
@@ -213,3 +231,4 @@ def test_user_mode_linux_is_pinned_and_qemu_only_if_asked() -> None:
     assert UML.cpu(max(mine)) == max(mine)
     assert QEMU.cpu(None) is None
     assert QEMU.cpu(0) == 0
+    assert QEMU_SMP.cpu(0) is None  # its two processors run at the same time
