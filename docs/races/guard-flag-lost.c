@@ -4,7 +4,7 @@
  * file memory leaves them out. Built with: cc -Wall -Werror -pthread guard-flag-lost.c
  *
  * Exits 1 when it shows, 0 when it did not within ROUNDS, 2 when it could not be tried. With two
- * processors of an emulated machine it shows in every sixth round or so; else try for longer.
+ * emulated processors, whose windows are wide, it showed in round 211.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
