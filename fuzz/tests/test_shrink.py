@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from conformance.abi.advice import BY_NAME
@@ -21,10 +22,12 @@ from fuzz.triage.examine import ALONE, FULL_LOOK, examine, still_fails
 from fuzz.triage.shrink import ShrinkBudget, shrink
 from fuzz.triage.shrink_columns import delete_columns
 from fuzz.triage.shrink_passes import PASSES
+from fuzz.triage.shrink_steps import simpler_steps
 from fuzz.triage.stability import DEFLAKE_RUNS, confirm
 
 COLD = BY_NAME["COLD"].value
 DONTNEED = BY_NAME["DONTNEED"].value
+HANDLED = c.SignalHow.HANDLED
 GENEROUS = ShrinkBudget(20_000, 120.0)
 
 
@@ -252,6 +255,24 @@ def test_a_race_loses_what_it_does_not_take() -> None:
     assert all((actor.delay, actor.repeat) == (0, 1) for actor in left.actors)
     assert {actor.place for actor in left.actors} == {c.ActorPlace.THREAD}
     assert small.arena_pages() == 1
+
+
+def test_what_disturbs_a_call_goes_or_gets_plainer() -> None:
+    call = c.Madvise(page_address(4), 4 * PAGE, DONTNEED, True, 9, c.Signal(HANDLED, 3, 8))
+    plainer = list(simpler_steps(call))
+    assert c.Madvise(call.start, call.length, DONTNEED) in plainer
+    for change in ({"fail_nth": 1}, {"fail_nth": 4}, {"fail_nth": 8}, {"fail_nth": 0},
+                   {"signal": None}, {"ilp32": False}):  # fmt: skip
+        assert msgspec.structs.replace(call, **change) in plainer
+
+
+def test_taking_pages_out_moves_the_pages_that_a_signal_watches() -> None:
+    call = c.Madvise(page_address(4), PAGE, DONTNEED, signal=c.Signal(HANDLED, 3, 8))
+    smaller = delete_columns(Program(LARGE.layout, (call,), LARGE.files), 5, 3)
+    (step,) = smaller.steps
+    assert isinstance(step, c.Madvise)
+    assert step.signal == c.Signal(HANDLED, 3, 5)
+    assert (smaller.layout[0].at, smaller.layout[0].pages) == (3, 5)
 
 
 def test_taking_pages_out_moves_the_steps_of_actors() -> None:

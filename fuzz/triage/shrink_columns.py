@@ -12,6 +12,7 @@ from conformance.program import call as c
 from conformance.program import control_struct as cs
 from conformance.program.mapping import Mapping
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX, PAGE
+from conformance.program.plan import signal_of
 from conformance.program.program import Program
 
 SIZES: Final = (1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # pages taken out at once
@@ -103,6 +104,11 @@ def _race(race: c.Race, page: _Map) -> c.Race:
 
 def _step(step: Any, page: _Map) -> list[Any]:
     """The step, moved; nothing where it is an access or a mapping of pages that are gone."""
+    signal = signal_of(step)
+    if signal is not None and signal.pages:
+        start = page(signal.page)
+        pages = page(signal.page + signal.pages) - start
+        step = replace(step, signal=replace(signal, page=start, pages=pages) if pages else None)
     if isinstance(step, c.Race):
         return [_race(step, page)]
     if isinstance(step, c.Store):

@@ -13,6 +13,7 @@ from conformance.program import call as c
 from conformance.program import control_struct as cs
 from conformance.program.mapping import Prot
 from conformance.program.places import ARENA_BASE, PAGE
+from conformance.program.plan import fail_nth
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -49,9 +50,13 @@ def with_defaults(value: S, keep: Sequence[str] = ()) -> Iterator[S]:
 
 def simpler_steps(step: Any) -> Iterator[Any]:
     """Every plainer form of one step, the boldest first."""
+    if fail_nth(step) > 1:
+        for number in (1, fail_nth(step) // 2, fail_nth(step) - 1):
+            yield replace(step, fail_nth=number)
     if isinstance(step, c.Race):
         yield from _race(step)
     elif isinstance(step, c.Madvise):
+        yield from with_defaults(step)
         yield from _ranges_of_one(step)
         for advice in _advices(step.advice):
             yield replace(step, advice=advice)
