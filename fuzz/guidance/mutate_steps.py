@@ -225,9 +225,12 @@ def misplace_struct(chooser: Chooser, program: Program, other: Program) -> Progr
         if isinstance(step, ProcessMadvise):
             size = max(1, len(step.vec)) * IOVEC_BYTES
             return replace(step, vec_at=draw_place(chooser, layout, ARRAY_USUAL, size))
-        if isinstance(step, MadviseRanges) and isinstance(step.control, cs.ControlFields):
-            return with_flaw(chooser, layout, step, step.control, program.whole)
-        return None
+        if not isinstance(step, MadviseRanges) or not isinstance(step.control, cs.ControlFields):
+            return None
+        control = step.control
+        if chooser.chance(1, 4):  # two mistakes, of which one must be told
+            control = replace(control, is_remote=True, pidfd=chooser.pick(PIDFDS_ANY))
+        return with_flaw(chooser, layout, replace(step, control=control), control, program.whole)
 
     return _changed(chooser, program, change)
 
