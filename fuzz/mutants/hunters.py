@@ -17,9 +17,12 @@ from fuzz.engine.lane import runs_of
 from fuzz.generate.programs import ProgramSource
 from fuzz.guidance.guide import Guide
 
-CORPUS: Final = "corpus"  # the distilled corpus, once, and nothing else
+CORPUS: Final = "corpus"  # what is kept, once, and nothing else
 ENGINES: Final = (RANDOM, GUIDED, CORPUS)
-DISTILLED: Final = Path(__file__).resolve().parents[2] / "corpus" / "distilled"
+CORPUS_ROOT: Final = Path(__file__).resolve().parents[2] / "corpus"
+FOR_GUESTS: Final = "distilled/guest"
+# Those written by hand, one for each rule, come first: they are the shortest.
+FOLDERS: Final = ("seeds", "distilled", FOR_GUESTS)
 
 
 class Hunter(Protocol):
@@ -121,9 +124,9 @@ def hunter(engine: str, source: ProgramSource, flights: int, guest: bool) -> Hun
 
 
 @cache
-def corpus_programs(guest: bool, folder: Path = DISTILLED) -> tuple[Program, ...]:
-    """The programs of the distilled corpus, in its order, and those for guests if it is one.
-    Raises ProgramTextError, OSError."""
-    paths = sorted(folder.glob("*.toml"))
-    paths += sorted((folder / "guest").glob("*.toml")) if guest else []
+def corpus_programs(guest: bool, root: Path = CORPUS_ROOT) -> tuple[Program, ...]:
+    """The programs of the corpus in their order, and those for guests if the target is one. Raises
+    ProgramTextError, OSError."""
+    folders = FOLDERS if guest else tuple(name for name in FOLDERS if name != FOR_GUESTS)
+    paths = [path for name in folders for path in sorted((root / name).glob("*.toml"))]
     return tuple(loads(path.read_bytes(), str(path), guest).program for path in paths)
