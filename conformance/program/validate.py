@@ -56,7 +56,7 @@ from conformance.program.text_read import (
     TOUCHES_MAX,
 )
 from conformance.program.text_table import number_words
-from conformance.program.validate_race import race_danger
+from conformance.program.validate_race import race_danger, races_without_partner
 
 HUGE_PAGES: Final = 512  # base pages in a huge page
 PERF_PAGES_MAX: Final = 9
@@ -100,6 +100,9 @@ def validate(program: Program, guest: bool = False) -> list[Problem]:
     for i, step in enumerate(program.steps):
         where = f"step {i + 1} ({STEP_NAMES[type(step)]})"
         out += [Problem(where, d.key, d.what, ("step", i)) for d in _step(step, program, guest)]
+    for i in races_without_partner(program):
+        what = "the second process has exited in a race before"
+        out.append(Problem(f"step {i + 1} (race)", "place", what, ("step", i)))
     return out
 
 

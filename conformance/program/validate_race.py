@@ -51,6 +51,19 @@ def race_danger(race: c.Race, program: Program, inside: Inside) -> Iterator[Dang
     yield from _stores(race, inside)
 
 
+def races_without_partner(program: Program) -> Iterator[int]:
+    """Indices of races in which the second process acts, after one in which it has exited: its
+    actor would be waited for until the deadline."""
+    gone = False
+    for number, step in enumerate(program.steps):
+        if not isinstance(step, c.Race):
+            continue
+        remote = [actor for actor in step.actors if actor.place is c.ActorPlace.REMOTE]
+        if gone and remote:
+            yield number
+        gone = gone or any(isinstance(last, c.Exit) for actor in remote for last in actor.steps)
+
+
 def _bounds(key: str, value: int, low: int, high: int) -> Iterator[Danger]:
     if not low <= value <= high:
         yield Danger(key, f"is {value}, allowed: {low} to {high}")
