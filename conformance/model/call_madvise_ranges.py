@@ -20,6 +20,7 @@ from conformance.model.walk import (
     apply_part,
     drop_lock,
     dropped_between,
+    may_start_over,
     take_lock,
 )
 from conformance.program.kernel_facts import RangesCall
@@ -193,6 +194,7 @@ class _Run:
     def _pages(self, start: int, end: int, advice: int, offset: int) -> int:
         space = self.request.space
         page = start
+        over = -1  # a page from which a part has started over
         while page < end:
             index = space.find(page)
             vma = space.vmas[index] if index < len(space.vmas) else None
@@ -216,6 +218,12 @@ class _Run:
                     return 0
                 page = vma.start
             part_end = min(vma.end, end)
+            if over != page and may_start_over(space, page, part_end, advice):
+                over = page
+                error = self._start_over(vma, page, part_end, start, end, advice, offset)
+                if error >= 0:
+                    return error
+                continue
             error = self._part(vma, page, part_end, advice, offset)
             if error:
                 return error
@@ -223,6 +231,24 @@ class _Run:
             if page < end:
                 dropped_between(space, advice, self.stats.pack(0))
         return 0
+
+    def _start_over(
+        self, vma: Vma, page: int, part_end: int, start: int, end: int, advice: int, offset: int
+    ) -> int:
+        """A part is done, and to be looked up again with the lock dropped and taken: -1, or what
+        the range ends with, since single_mapping_only is judged again. See mr_relock()."""
+        space = self.request.space
+        apply_part(space, vma, page, part_end, advice)
+        drop_lock(space)
+        take_lock(space, advice, self.stats.pack(0))
+        if not self.request.single_mapping:
+            return -1
+        error, where = self._not_single(start, end)
+        if not error:
+            return -1
+        self.stats.fail(error, where * PAGE, offset)
+        self.failed += 1
+        return 0 if self.request.ignore_errors else error
 
     def _mapped_after(self, page: int, end: int) -> bool:
         """Is any of [page, end) mapped? Then a stop there left mapped parts unadvised."""

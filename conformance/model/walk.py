@@ -12,11 +12,12 @@ from conformance.model.address_space import PTE_POISON, AddressSpace, Vma
 from conformance.model.advice_flags import apply_flags
 from conformance.model.huge_pages import collapse
 from conformance.model.page_state import NO_MEMORY, populate
-from conformance.model.pauses import DROP, PAGE, READ, WRITE
+from conformance.model.pauses import ASK, DROP, PAGE, READ, WRITE
 from conformance.spec.cite import cite, met
 
 POPULATE_READ: Final = 22
 POPULATE_WRITE: Final = 23
+GUARD_INSTALL: Final = 102
 _FLAG_ADVICES: Final = frozenset(
     a.value for a in ADVICES if a.family in (Family.FLAGS, Family.MERGE) or a.value in (14, 15)
 )
@@ -151,7 +152,23 @@ def walk(space: AddressSpace, start: int, end: int, advice: int) -> int:
     take_lock(space, advice, 0)
     error = _walk(space, start, end, advice)
     drop_lock(space)
+    if error in (0, ENOMEM) and may_start_over(space, start, end, advice):
+        take_lock(space, advice, error)
+        error = _walk(space, start, end, advice)
+        drop_lock(space)
     return error
+
+
+def may_start_over(space: AddressSpace, start: int, end: int, advice: int) -> bool:
+    """In a race: does the call go back to where it began, its lock dropped, after much of it was
+    done? A guard that finds its pages faulted in again and again does: -ERESTARTNOINTR of
+    madvise_guard_install(). To do all of it twice at once is to do it once."""
+    if advice != GUARD_INSTALL or space.pause is None:
+        return False
+    for page in range(start, end):
+        if space.pause(ASK, page, None):
+            return True
+    return False
 
 
 def _walk(space: AddressSpace, start: int, end: int, advice: int) -> int:

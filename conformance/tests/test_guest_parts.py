@@ -19,6 +19,7 @@ from conformance.target.guest_console import GuestConsole
 from conformance.target.guest_initramfs import BLOCK, _blocks, guest_initramfs, make_initramfs
 from conformance.target.guest_machine import (
     Boot,
+    Machine,
     machine_of,
     qemu,
     qemu_plain,
@@ -149,14 +150,15 @@ def test_what_the_user_appends_comes_last(tmp_path: Path, monkeypatch: pytest.Mo
         command = machine(boot)
         assert command[command.index("-append") + 1].endswith("mem=1G mine=1")
         assert command[command.index("-accel") + 1].startswith("tcg")
-    for machine, processors, threads in (
+    machines: list[tuple[Machine, str, str]] = [
         (qemu, "1", "single"), (qemu_two, "2", "multi"), (qemu_plain_two, "2", "multi"),
         (qemu_plain_counted, "1", "single"),
-    ):  # fmt: skip
-        command = machine(boot)
+    ]  # fmt: skip
+    for start, processors, threads in machines:
+        command = start(boot)
         assert command[command.index("-smp") + 1] == processors
         assert command[command.index("-accel") + 1] == f"tcg,thread={threads}"
-        assert ("-icount" in command) == (machine is qemu_plain_counted)
+        assert ("-icount" in command) == (start is qemu_plain_counted)
 
 
 @pytest.mark.parametrize(
