@@ -27,6 +27,7 @@ from conformance.oracle.ledger import Ledger, load_ledger
 from conformance.oracle.verdict import Verdict, VerdictKind
 from conformance.program.call import SURFACES
 from conformance.program.program import Program
+from conformance.target.kernel_log import SILENT
 from conformance.target.registry import open_target
 from conformance.target.target import Target
 from fuzz.engine.budget import RANDOM
@@ -44,6 +45,9 @@ from fuzz.triage.stability import RACE_RUNS
 SECONDS: Final = 60.0  # for each mutant
 SEED: Final = 1
 IN_FLIGHT: Final = 2  # batches: a mutant is sought on a CPU that others use as well
+# A guest that stands still is waited for, 10 s for each program that does it and as long again for
+# each half in which it is sought.
+SILENT_BATCH: Final = 2
 SICK_MAX: Final = 50  # programs that fail without the fault too, before the run is given up
 
 
@@ -200,6 +204,8 @@ def batch_size(mutant: Mutant, done: int) -> int:
     if not mutant.titles:
         return BATCH
     most = BATCH // 2 if any(title.startswith(LEAK_TITLES) for title in mutant.titles) else BATCH
+    if SILENT in mutant.titles:
+        most = SILENT_BATCH
     return min(most, max(1, done))
 
 
