@@ -16,7 +16,7 @@ from conformance.model.call_mremap import mremap
 from conformance.model.call_process_madvise import process_madvise
 from conformance.model.fork_child import fork
 from conformance.model.page_state import SIGSEGV, WORDS, fault, grow_down, page_bytes, touch
-from conformance.model.pauses import ASK, PAGE, WORD, WRITE
+from conformance.model.pauses import ASK, FLUSH, FORGET, PAGE, USES_STALE, WORD, WRITE
 from conformance.model.policy import Policy
 from conformance.model.process import Process
 from conformance.program import call as c
@@ -116,12 +116,15 @@ def _call(process: Process, step: c.ActorStep, serial: int, policy: Policy) -> i
     space = process.space
     if isinstance(step, c.TouchPages):
         return _touch(space, step, serial)
-    if isinstance(step, c.Madvise):
-        return madvise(space, step)
-    if isinstance(step, c.ProcessMadvise):
-        return process_madvise(process, step)
-    if isinstance(step, c.MadviseRanges):
-        return madvise_ranges(process, step.ctl_at, policy)
+    if isinstance(step, c.Madvise | c.ProcessMadvise | c.MadviseRanges):
+        if isinstance(step, c.Madvise):
+            result = madvise(space, step)
+        elif isinstance(step, c.ProcessMadvise):
+            result = process_madvise(process, step)
+        else:
+            result = madvise_ranges(process, step.ctl_at, policy)
+        _pause(space, FLUSH, 0)
+        return result
     if isinstance(step, c.Store):
         return _store(process, step)
     _pause(space, WRITE, 0)
@@ -143,7 +146,10 @@ def _touch(space: AddressSpace, step: c.TouchPages, serial: int) -> int:
     tag = write_tag(serial, step.page)
     for done in range(step.pages):
         page = first + done
+        _pause(space, FORGET, page)
         _pause(space, PAGE, page)
+        if _pause(space, USES_STALE, page):
+            continue  # what it reads or writes is nobody's any more
         if not _pause(space, ASK, page):
             signal = touch(space, page, step.write, tag + done)
         elif step.write:

@@ -8,11 +8,11 @@ from conformance.abi import vm_flags as f
 from conformance.abi.advice import ADVICES, BY_NAME, Family
 from conformance.abi.errnos import EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM
 from conformance.model import advice_pages as p
-from conformance.model.address_space import PTE_POISON, AddressSpace, Vma
+from conformance.model.address_space import PTE_POISON, PTE_PRESENT, AddressSpace, Vma
 from conformance.model.advice_flags import apply_flags
 from conformance.model.huge_pages import collapse
 from conformance.model.page_state import NO_MEMORY, populate
-from conformance.model.pauses import ASK, DROP, PAGE, READ, WRITE
+from conformance.model.pauses import ASK, DROP, PAGE, READ, STALE, WRITE
 from conformance.spec.cite import cite, met
 
 POPULATE_READ: Final = 22
@@ -27,6 +27,11 @@ _PAGE_BY_PAGE: Final = frozenset(
     for name in ("DONTNEED", "DONTNEED_LOCKED", "FREE", "COLD", "PAGEOUT", "REMOVE",
                  "GUARD_INSTALL", "GUARD_REMOVE")
 )  # fmt: skip
+# These take pages away, and flush the processors' translations only when they are through: pages of
+# all VMAs, of process_madvise() all elements (madvise_finish_tlb()).
+_ZAPS: Final = frozenset(
+    BY_NAME[name].value for name in ("DONTNEED", "DONTNEED_LOCKED", "GUARD_INSTALL")
+)
 # These let go of the lock in the middle of a VMA.
 _LETS_GO: Final = frozenset(BY_NAME[name].value for name in ("WILLNEED", "REMOVE"))
 _DISCARDS: Final = frozenset(a.value for a in ADVICES if a.discard)
@@ -41,6 +46,9 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
         if end - start > 1:
             return _page_by_page(space, vma, start, end, advice)
         space.pause(PAGE, start, 0)
+        index = start - space.base
+        if advice in _ZAPS and 0 <= index < space.count and space.pte[index] == PTE_PRESENT:
+            space.pause(STALE, start, None)
     if vma.flags & f.SL:
         if advice not in _DISCARDS:
             met("madvise-sealed-harmless")

@@ -13,7 +13,20 @@ from typing import Any, Final, NamedTuple
 
 from conformance.model.address_space import AddressSpace
 from conformance.model.fingerprint import fingerprint, vmas_of
-from conformance.model.pauses import ASK, DROP, PAGE, READ, TASK, TELL, WORD, WRITE
+from conformance.model.pauses import (
+    ASK,
+    DROP,
+    FLUSH,
+    FORGET,
+    PAGE,
+    READ,
+    STALE,
+    TASK,
+    TELL,
+    USES_STALE,
+    WORD,
+    WRITE,
+)
 from conformance.model.process import Process
 from conformance.program import call as c
 from conformance.program.places import ARENA_BASE, ARENA_END_MAX
@@ -97,6 +110,7 @@ class Order:
         self._counted = [0] * len(acts)
         self._pending: list[tuple[int, int, int]] = [(0, TELL, 0)] * len(acts)
         self._readers: list[set[int]] = [set(), set()]
+        self._stale: list[set[tuple[int, int]]] = [set() for _ in acts]  # (space, page)
         self._spaces = [process.space]
         if process.remote is not None:
             self._spaces.append(process.remote)
@@ -181,6 +195,7 @@ class Order:
             tuple([actor.dead for actor in self._actors]),
             tuple([tuple(entries) for entries in self._history]),
             tuple([tuple(sorted(readers)) for readers in self._readers]),
+            tuple([tuple(sorted(gone)) for gone in self._stale]),
             fingerprint(self._process),
         )
 
@@ -203,13 +218,24 @@ class Order:
         if kind == DROP:
             self._readers[number].discard(me)
             return False
+        if kind == FORGET:
+            self._history[me].clear()
+            return False
+        if kind == USES_STALE:
+            return self._uses_stale(me, number, where)
         if kind == ASK:
             return self._meets(me, space, kind, where)
         if self._counted[me] != len(self._results[me]):  # a call of its own: all was told
             self._counted[me] = len(self._results[me])
             self._history[me].clear()
+            self._stale[me].clear()
+        if kind == STALE:
+            self._stale[me].add((number, where))
+            return False
         self._history[me].append((kind, where, learnt))
-        if kind == TELL or not self._meets(me, space, kind, where):
+        if kind == FLUSH and not self._stale[me]:
+            return False
+        if kind == TELL or (kind != FLUSH and not self._meets(me, space, kind, where)):
             return False
         self._pending[me] = (number, kind, where)
         self._hub.switch()
@@ -218,6 +244,17 @@ class Order:
         if kind == READ:
             self._readers[number].add(me)
         return True
+
+    def _uses_stale(self, me: int, number: int, page: int) -> bool:
+        """A choice of its own, where a call of another has taken the page away and not ended."""
+        for other, gone in enumerate(self._stale):
+            running = self._counted[other] == len(self._results[other])
+            if other != me and running and (number, page) in gone and not self._actors[other].dead:
+                at = len(self.path)
+                which = self._prefix[at] if at < len(self._prefix) else 0
+                self.path.append((which, 2))
+                return bool(which)
+        return False
 
     def _meets(self, me: int, space: AddressSpace, kind: int, where: int) -> bool:
         """Could anyone else do something that this step would notice?"""
