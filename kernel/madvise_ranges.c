@@ -122,6 +122,8 @@ SYSCALL_DEFINE1(madvise_ranges, void __user *, ctl)
 		err = mr_fetch_stats(&request);
 	if (!err)
 		err = mr_fetch_ranges(&request);
+	if (err == -ENOMEM && MR_MUTANT(target_kept_without_memory))
+		return err;
 	if (!err)
 		err = mr_apply(&request, target.mm);
 	if (!MR_MUTANT(array_used_after_free) && !(err == -EINVAL && MR_MUTANT(array_kept)))

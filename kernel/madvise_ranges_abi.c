@@ -126,7 +126,7 @@ static int mr_fetch_ranges(struct mr_request *request)
 	if (request->count > MR_RANGES_INLINE) {
 		request->ranges = kvmalloc_array(request->count - MR_MUTANT(array_one_short),
 						 sizeof(request->ranges[0]), GFP_KERNEL_ACCOUNT);
-		if (!request->ranges)
+		if (!request->ranges && !MR_MUTANT(missing_array_used))
 			return -ENOMEM;
 	}
 	if (in_compat_syscall())

@@ -80,6 +80,8 @@
 	    "the opposite advice leaves a default as it was") \
 	row(32, default_advice_unchecked, "default-advices", \
 	    "set_default takes every advice that ALL takes") \
+	row(33, no_memory_is_done, "allocation-fails", \
+	    "a part that got no memory counts as advised") \
 	row(100, vma_used_after_merge, "process-survives", \
 	    "a mapping is looked at again after advice that may have merged it away") \
 	row(101, array_used_after_free, "process-survives", \
@@ -111,7 +113,13 @@
 	row(114, array_kept, "process-survives", \
 	    "an array is not freed when a range in it is bad") \
 	row(115, ignored_error_retried, "call-returns", \
-	    "a part whose error was ignored is tried again, for ever")
+	    "a part whose error was ignored is tried again, for ever") \
+	row(116, lock_kept_without_memory, "process-survives", \
+	    "the lock is not dropped when a part got no memory") \
+	row(117, missing_array_used, "process-survives", \
+	    "an array that there is no memory for is filled all the same") \
+	row(118, target_kept_without_memory, "process-survives", \
+	    "another process is not put back when there is no memory for the array")
 
 /* What the console must say of a mutant from 100 on: its number, how the title begins. */
 #define MADVISE_RANGES_MUTANT_TITLES(title) \
@@ -140,7 +148,14 @@
 	title(113, "memory leak in ") \
 	title(114, "leak: ") \
 	title(114, "memory leak in ") \
-	title(115, "no output from guest")
+	title(115, "no output from guest") \
+	title(116, "WARNING: lock held when returning to user space in ") \
+	title(116, "possible deadlock in ") \
+	title(117, "BUG: unable to handle") \
+	title(117, "KASAN: ") \
+	title(117, "general protection fault") \
+	title(118, "leak: ") \
+	title(118, "memory leak in ")
 
 enum mr_mutant {
 #define MR_MUTANT_ROW(number, name, ...) MR_MUTANT_##name = (number),

@@ -92,6 +92,8 @@ static int mr_walk_part(struct mr_walk *walk, struct vm_area_struct *vma,
 
 	if (err == -ERESTARTNOINTR)
 		return err;
+	if (err == -EAGAIN && MR_MUTANT(no_memory_is_done))
+		err = 0;
 	if (MR_MUTANT(vma_used_after_merge))
 		mr_look_again(walk->mm, vma, start);
 	if (!err) {
@@ -254,7 +256,7 @@ static int mr_walk_range(struct mr_walk *walk, struct mr_range *range)
 		return mr_ignored(walk, err) ? 0 : err;
 	}
 	err = mr_walk_span(walk, start, start + length, &locked);
-	if (locked)
+	if (locked && !(err == -EAGAIN && MR_MUTANT(lock_kept_without_memory)))
 		mr_unlock(&walk->advisor);
 	if (err && MR_MUTANT(lock_dropped_twice))
 		mmap_read_unlock(walk->mm);
