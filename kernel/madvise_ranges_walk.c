@@ -92,6 +92,8 @@ static int mr_walk_part(struct mr_walk *walk, struct vm_area_struct *vma,
 
 	if (err == -ERESTARTNOINTR)
 		return err;
+	if (err == -ERESTARTSYS) /* a signal came, see ksm_madvise(); what was counted stays counted */
+		err = -EINTR;
 	if (err == -EAGAIN && MR_MUTANT(no_memory_is_done))
 		err = 0;
 	if (MR_MUTANT(vma_used_after_merge))

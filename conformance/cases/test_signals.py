@@ -5,8 +5,20 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from conformance.abi.errnos import EINTR
 from conformance.cases.conftest import Kernel, Seen
-from conformance.cases.layouts import MEMFD, anon, madvise, memfd, multi, span, vector, written
+from conformance.cases.layouts import (
+    MEMFD,
+    advice,
+    anon,
+    madvise,
+    memfd,
+    multi,
+    single,
+    span,
+    vector,
+    written,
+)
 from conformance.model.predict import predict
 from conformance.oracle.judge import judge
 from conformance.oracle.verdict import VerdictKind
@@ -20,7 +32,7 @@ from conformance.program.call import (
     SignalHow,
 )
 from conformance.program.kernel_facts import RangesCall
-from conformance.program.mapping import FileSlot, Mapping
+from conformance.program.mapping import FileSlot, Mapping, Mark
 from conformance.program.outcome import PAGE_PRESENT, Status
 from conformance.program.places import PAGE
 from conformance.program.program import Program
@@ -28,6 +40,7 @@ from conformance.program.wire import Observe
 from conformance.target.target import Target
 
 SIGKILL = 9
+PAGES, STORMS = 400, 10  # enough for a signal to come in between, nearly each time
 SLEPT_ON = SIGNAL_SLEPT | SIGNAL_HANDLED_ONE
 Call = Madvise | ProcessMadvise | MadviseRanges
 
@@ -121,3 +134,21 @@ def test_a_storm_of_signals_changes_nothing(ranges: Kernel) -> None:
     storm = tuple(with_signal(call, SignalHow.STORM) for call in calls)
     seen = ranges.run((anon(0, 32),), *storm)
     assert seen.results == (len(spans) * PAGE, 0, 0, 32 * PAGE, 0)
+
+
+@pytest.mark.requirement("signal-storm")
+@pytest.mark.parametrize("ignore_errors", [False, True])
+def test_what_a_signal_ends_says_eintr_everywhere(ranges: Kernel, ignore_errors: bool) -> None:
+    """UNMERGEABLE looks for signals between pages. A signal is not ignored, and the stats hold an
+    errno that the caller knows, not the kernel's own code for a restart."""
+    layout = (written(0, PAGES, marks=(Mark(0, PAGES, advice("MERGEABLE")),)),)
+    call = single(span(0, PAGES, "UNMERGEABLE"), ignore_errors=ignore_errors)
+    results = set()
+    for _ in range(STORMS):
+        seen = ranges.run(layout, with_signal(call, SignalHow.STORM))
+        (result,) = seen.results
+        results.add(result)
+        assert result in (0, -EINTR)
+        assert seen.stats(0)["err"] == -result
+    if results == {0}:
+        ranges.lacks("signals that come in time")
