@@ -114,11 +114,11 @@
 	    "an array is not freed when a range in it is bad") \
 	row(115, ignored_error_retried, "call-returns", \
 	    "a part whose error was ignored is tried again, for ever") \
-	row(116, lock_kept_without_memory, "process-survives", \
+	row(116, lock_kept_without_memory, "allocation-fails", \
 	    "the lock is not dropped when a part got no memory") \
-	row(117, missing_array_used, "process-survives", \
+	row(117, missing_array_used, "allocation-fails", \
 	    "an array that there is no memory for is filled all the same") \
-	row(118, target_kept_without_memory, "process-survives", \
+	row(118, target_kept_without_memory, "allocation-fails", \
 	    "another process is not put back when there is no memory for the array")
 
 /* What the console must say of a mutant from 100 on: its number, how the title begins. */

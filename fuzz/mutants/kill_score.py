@@ -39,6 +39,7 @@ from fuzz.generate.programs import ProgramSource
 from fuzz.mutants.catalogue import RACE, Mutant, catalogue
 from fuzz.mutants.hunters import hunter
 from fuzz.mutants.model_mutants import planted
+from fuzz.mutants.shortage import REQUIREMENT, ShortSource
 from fuzz.triage.examine import FULL_LOOK, examine
 from fuzz.triage.stability import RACE_RUNS
 
@@ -190,10 +191,13 @@ def _worst(verdicts: list[Verdict]) -> Verdict:
 def source_of(mutant: Mutant, seed: int) -> ProgramSource:
     """The programs among which a fault is sought: those of an ordinary campaign, in a guest of one
     with --surface madvise_ranges, since the kernel's faults are all in that call and a guest
-    runs a tenth of the programs that a host does."""
+    runs a tenth of the programs that a host does. Where the fault shows only in want of memory,
+    there is some of it in each."""
     surfaces = frozenset({"madvise_ranges"}) if mutant.guest else frozenset(SURFACES)
     races = mutant.where == RACE
-    return ProgramSource(seed, GenerateOptions(surfaces=surfaces, races=races))
+    short = mutant.guest and mutant.requirement == REQUIREMENT
+    source = ShortSource if short else ProgramSource
+    return source(seed, GenerateOptions(surfaces=surfaces, races=races))
 
 
 def batch_size(mutant: Mutant, done: int) -> int:

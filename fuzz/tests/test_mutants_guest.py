@@ -49,7 +49,7 @@ def test_a_guest_has_the_mutants_of_its_kernel_and_no_others(guest: str) -> None
 
 
 def test_other_targets_have_none_of_them() -> None:
-    assert {mutant.where for mutant in chosen((), "shim")} == {"shim", "model"}
+    assert {mutant.where for mutant in chosen((), "shim")} == {"shim", "model", "race"}
     assert {mutant.where for mutant in chosen((), "host")} == {"model"}
     with pytest.raises(MutantNameError, match="--target shim --list"):
         chosen(("kernel/",), "shim")
