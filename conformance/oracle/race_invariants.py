@@ -17,7 +17,7 @@ from conformance.oracle.verdict import Difference
 from conformance.program import call as c
 from conformance.program.control_memory import ranges_of
 from conformance.program.control_struct import ControlFields, Single
-from conformance.program.outcome import Outcome, Snapshot, Status
+from conformance.program.outcome import NOT_PLACED, Outcome, Snapshot, Status
 from conformance.program.places import PAGE
 from conformance.program.program import Program
 from conformance.program.race import flat, pages_of, placed
@@ -65,7 +65,13 @@ def _stores(program: Program) -> bool:
 def _results(
     program: Program, outcome: Outcome, prediction: Prediction, step: int
 ) -> Iterator[_Found]:
-    """Every result is one that its call can give at all."""
+    """Every result is one that its call can give at all, and the race's own is that it was run."""
+    for at, one in enumerate(program.steps, len(program.setup())):
+        if not isinstance(one, c.Race) or at >= len(outcome.results):
+            continue
+        if outcome.results[at] not in (0, NOT_PLACED):
+            own = str(outcome.results[at])
+            yield at, "impossible", own, "0, as of any race", cite("race-counters")
     for race, actors in results_of_races(program, outcome, prediction):
         for actor, values in zip(race.actors, actors, strict=True):
             for call, value in zip(actor.steps * actor.repeat, values, strict=True):

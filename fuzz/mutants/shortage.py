@@ -31,9 +31,11 @@ class ShortSource(ProgramSource):
         if not calls or not suitable(program):
             return program
         step = calls[self._chooser.integer(0, len(calls) - 1)]
+        nth = self._chooser.integer(1, NTH_MAX)
         if self._chooser.chance(1, 2):
             program = self._with_array(program, step)
-        return failing(program, step, self._chooser.integer(1, NTH_MAX))
+            nth = 1  # the array is the first that the call itself allocates
+        return failing(program, step, nth)
 
     def _with_array(self, program: Program, step: int) -> Program:
         """A call of many ranges, half of them for the second process; the program as it was where

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from conformance.abi.advice import BY_NAME
 from conformance.abi.errnos import EFAULT, EHWPOISON
