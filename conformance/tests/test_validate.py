@@ -398,17 +398,3 @@ def test_arena_bytes_are_known_only_where_the_program_wrote_them() -> None:
     assert around == (b"\0\0\0\0abcd\0", False)
     for nowhere in (0, p.UNMAPPED, p.KERNEL, p.ARENA_END_MAX - 4):
         assert memory.read(nowhere, 8) is None
-
-
-def test_nobody_races_a_process_that_has_exited() -> None:
-    here = c.Actor((c.Madvise(A, p.PAGE, BY_NAME["COLD"].value),))
-    leaves = c.Race((here, c.Actor((c.Exit(),), c.ActorPlace.REMOTE)))
-    stays = c.Race((here, c.Actor(here.steps, c.ActorPlace.REMOTE)))
-    alone = c.Race((here, here))
-    layout = (Mapping(Kind.ANON, 0, 4),)
-    assert not validate(Program(layout, (stays, leaves, alone)))
-    for late in (leaves, stays):
-        (problem,) = validate(Program(layout, (leaves, alone, late)))
-        assert (
-            str(problem) == "step 3 (race): place: the second process has exited in a race before"
-        )
