@@ -110,8 +110,8 @@ def pageout(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
         return _not_on_lists(vma)
     met("madvise-pageout-kept")
     for index in space.arena_span(start, end):
-        if space.pte[index] != PTE_PRESENT:
-            continue
+        if space.pte[index] not in (PTE_PRESENT, PTE_MAYBE):
+            continue  # what a fault nearby may have mapped is found as well
         backed = space.copy_of[index] == NO_COPY and vma.file is not None and not vma.anonymous
         if backed and vma.file is not None:
             page = vma.file_page(index + space.base)
