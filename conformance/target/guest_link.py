@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -101,8 +102,29 @@ class GuestLink:
         return self.pid is not None and not self._idle
 
     def boot(self) -> None:
-        """Start a new guest and wait for its /init. Raises TargetError, with the end of the
-        console, when it does not come up."""
+        """Start a new guest and wait for its /init; one that the kernel itself gives up while it
+        comes up, once or twice more, which is told on standard error. Raises TargetError, with the
+        end of the console, when none comes up."""
+        for again in range(limits.BOOTS_MAX):
+            self._power_on()
+            try:
+                what, version, _ = WORDS.unpack(self._hear(WORDS.size, self._pace.boot))
+                break
+            except GuestLost as lost:
+                if not lost.report.format or again == limits.BOOTS_MAX - 1:
+                    self._fail("boot", str(lost))
+                what_it_said = f"{self._boot_plan.kernel} went down while it booted: {lost}"
+                sys.stderr.write(f"madvet: the guest {what_it_said}; booting it again\n")
+            except ExecutorLost as lost:
+                self._fail("boot", str(lost))
+        if (what, version) != (READY, INIT_VERSION):
+            self._fail("boot", "its /init speaks another language")
+        assert self._console is not None, "it is on"
+        self._idle = True
+        self._console.mark()
+
+    def _power_on(self) -> None:
+        """Start the machine. Raises TargetError."""
         self.kill()
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
@@ -129,11 +151,6 @@ class GuestLink:
         self.boots += 1
         self._reported = 0.0
         self._pin(self._process.pid)
-        what, version, _ = self._expect(self._pace.boot, "boot")
-        if (what, version) != (READY, INIT_VERSION):
-            self._fail("boot", "its /init speaks another language")
-        self._idle = True
-        self._console.mark()
 
     def _pin(self, pid: int) -> None:
         if self._cpu is None:

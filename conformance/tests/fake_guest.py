@@ -201,6 +201,8 @@ def main(arguments: list[str]) -> None:
     if "boot=panic" in how:
         panic()
     guest = FakeGuest(int(bell), int(ring_fd), int(ring_bytes), Path(folder))
+    if "boot=panics-once" in how and (Path(folder) / "boots").read_text("ascii") == ".":
+        panic()
     if "boot=nonsense" in how:
         guest.say(1, 2, 3)
         time.sleep(3600)

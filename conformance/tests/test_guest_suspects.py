@@ -219,6 +219,17 @@ def test_two_submissions_keep_their_order_through_a_crash(open_fake: Opener) -> 
     assert all(map(right, target.collect(), second))
 
 
+def test_a_kernel_that_goes_down_before_any_program_is_booted_again_and_told(
+    open_fake: Opener, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = open_fake("boot=panics-once")
+    assert all(map(right, target.run_batch(HARMLESS), HARMLESS))
+    assert boots(tmp_path) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("madvet: the guest fake-kernel went down while it booted: BUG: ")
+    assert told.endswith("; booting it again")
+
+
 @pytest.mark.parametrize(
     ("append", "wanted"),
     [
