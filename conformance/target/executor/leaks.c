@@ -188,30 +188,39 @@ static long count(const struct cache *cache)
 	return strtol(at, NULL, 10);
 }
 
-static long count_again(const struct cache *cache)
+/* Those of the caches in this set that have more objects than at the last look. */
+static u64 still_grown(u64 set, long *objects)
 {
-	usleep(SETTLE_US);
-	if (!shrink(cache))
-		fail("cannot shrink %s: %m", cache->name);
-	return count(cache);
+	u64 grown = 0;
+
+	for (u32 i = 0; i < n_caches; i++) {
+		if (!(set & 1ul << i))
+			continue;
+		objects[i] = count(&caches[i]);
+		if (objects[i] > caches[i].base)
+			grown |= 1ul << i;
+	}
+	alive();
+	return grown;
 }
 
 /* The caches that have grown since the last look, as a word of bits. */
 u64 leaks_look(void)
 {
-	u64 start = now_us(), grown = 0, end;
+	long objects[ARRAY_SIZE(caches)];
+	u64 start = now_us(), grown, end;
 
 	shrink_all();
-	for (u32 i = 0; i < n_caches; i++) {
-		long objects = count(&caches[i]);
-
-		for (u32 tries = 0; objects > caches[i].base && tries < SETTLE_LOOKS; tries++)
-			objects = count_again(&caches[i]);
-		alive();
-		if (objects > caches[i].base)
-			grown |= 1ul << i;
-		caches[i].base = objects;
+	grown = still_grown(~0ul, objects);
+	for (u32 tries = 0; grown && tries < SETTLE_LOOKS; tries++) {
+		usleep(SETTLE_US); /* for all of them at once */
+		for (u32 i = 0; i < n_caches; i++)
+			if (grown & 1ul << i && !shrink(&caches[i]))
+				fail("cannot shrink %s: %m", caches[i].name);
+		grown = still_grown(grown, objects);
 	}
+	for (u32 i = 0; i < n_caches; i++)
+		caches[i].base = objects[i];
 	end = now_us();
 	next_look = end + SHARE * (end - start);
 	return grown;
