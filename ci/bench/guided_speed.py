@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,8 @@ NAME: Final = "uml, guided / random programs"
 SHARE: Final = 0.5  # of the programs in the same CPU time
 SEED: Final = 3
 WARM: Final = 2048  # programs until seeds are rare
-MEASURED: Final = 2048
+MEASURED: Final = 1024  # in each round
+ROUNDS: Final = 4  # the best of them counts, as in the other figures: the machine is others' too
 
 
 def guided_figures() -> list[Figure]:
@@ -33,27 +35,28 @@ def guided_figures() -> list[Figure]:
         return [Figure(NAME, None, "times", AT_LEAST, SHARE, str(error))]
     cpu = min(os.sched_getaffinity(0))
     seconds = {engine: _cpu_seconds(engine, cpu) for engine in (RANDOM, GUIDED)}
-    note = f"CPU time of {MEASURED} programs after {WARM}"
+    note = f"CPU time, best of {ROUNDS} rounds of {MEASURED} programs after {WARM}"
     return [Figure(NAME, seconds[RANDOM] / seconds[GUIDED], "times", AT_LEAST, SHARE, note)]
 
 
 def _cpu_seconds(engine: str, cpu: int) -> float:
-    """Of this process and of the guest, for the measured programs."""
+    """Of this process and of the guest, for the programs of the best round."""
     options = CampaignOptions(targets=("uml",), seed=SEED, workers=1, engine=engine)
     source, guide = source_of(options), guide_of(options)
     with open_target("uml", Options(cpu=cpu)) as target:
         lane = Lane(target, load_ledger(), guide)
-        before = 0.0
-        for first in range(0, WARM + MEASURED, BATCH):
-            if first == WARM:
-                before = _used(target.worker_pids())
+        used = []
+        for first in range(0, WARM + ROUNDS * MEASURED, BATCH):
+            if first >= WARM and first % MEASURED == 0:
+                used.append(_used(target.worker_pids()))
             if guide is not None:
                 programs = guide.draw(first, BATCH)
             else:
                 programs = [source.program(number) for number in range(first, first + BATCH)]
             lane.start(first, programs, observe_of(first // BATCH, 1))
             lane.finish()
-        return _used(target.worker_pids()) - before
+        used.append(_used(target.worker_pids()))
+    return min(after - before for before, after in pairwise(used))
 
 
 def _used(pids: tuple[int, ...]) -> float:
