@@ -115,7 +115,7 @@ class AddressSpace:
 
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
-                 "tables", "memory_error", "allocations", "pause", "choices",
+                 "tables", "memory_error", "allocations", "pause", "behind_stale", "choices",
                  "zero_poisoned", "watched_from", "watched_to", "slept", "storm")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
@@ -137,6 +137,7 @@ class AddressSpace:
         self.memory_error = False  # the call at hand met poisoned memory: SIGBUS comes with it
         self.allocations = Allocations()
         self.pause: Pause | None = None  # in a race: told of each atomic step before it is made
+        self.behind_stale: dict[int, tuple[File, int]] = {}  # page taken away -> file, its page
         self.watched_from = self.watched_to = 0  # userfaultfd watches these pages during the call
         self.slept = False  # the call came to sleep there
         self.storm = False  # signals come all the time, during the call

@@ -308,18 +308,22 @@ def page_bytes(space: AddressSpace, vma: Vma, page: int) -> bytearray:
         return bytearray(PAGE)  # below the arena: nobody looks there
     file = vma.file
     if vma.flags & f.SH and file is not None:
-        file_page = vma.file_page(page)
-        data = file.spelled.get(file_page)
-        if data is None:
-            data = spell(file.content.get(file_page, 0))
-            file.spelled[file_page] = data
-        return data
+        return file_bytes(file, vma.file_page(page))
     if vma.flags & f.DP:  # else lazy stays: what is written around may be the old or zero
         space.lazy[index] = True
     if space.copy_of[index] != BYTES:
         space.bytes[index] = spell(space.copy_of[index])
         space.copy_of[index] = BYTES
     return space.bytes[index]
+
+
+def file_bytes(file: File, file_page: int) -> bytearray:
+    """A page of a file spelled out, to be written to."""
+    data = file.spelled.get(file_page)
+    if data is None:
+        data = spell(file.content.get(file_page, 0))
+        file.spelled[file_page] = data
+    return data
 
 
 def spell(tag: int) -> bytearray:

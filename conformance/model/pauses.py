@@ -19,11 +19,13 @@ WORD: Final = 4  # one aligned 64-bit word of user memory is read or written
 TASK: Final = 5  # another process is looked up: mm_access()
 ASK: Final = 6  # nothing; the answer says whether anyone else could change this page
 TELL: Final = 7  # nothing; what the call has learnt is told
-STALE: Final = 8  # nothing; a page is gone, and processors may go on using it till the call ends
+STALE: Final = 8  # nothing; a page goes, and processors may use it till the call ends (stale)
 USES_STALE: Final = 9  # an access: True if it goes to a page that another call has taken away
 FLUSH: Final = 10  # a call ends: nobody uses any more what it took away
 FORGET: Final = 11  # nothing; what comes does not depend on what was learnt
+DOWNGRADE: Final = 12  # what WRITE began goes on under the lock for reading: mmap_write_downgrade()
 
 # kind, where, and what the call has learnt since it paused last, by which its later steps may
-# differ. True: somebody else may have made a step, or could.
+# differ; of STALE whether the page may be written there, of USES_STALE whether the access writes.
+# True: somebody else may have made a step, or could.
 Pause = Callable[[int, int, object], bool]

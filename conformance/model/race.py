@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from conformance.abi import vm_flags as f
-from conformance.model.address_space import AddressSpace
+from conformance.model.address_space import AddressSpace, page_of, pages_up
 from conformance.model.call_madvise import madvise
 from conformance.model.call_madvise_ranges import madvise_ranges
 from conformance.model.call_mmap import mmap, munmap
@@ -16,9 +16,10 @@ from conformance.model.call_mremap import mremap
 from conformance.model.call_process_madvise import process_madvise
 from conformance.model.fork_child import fork
 from conformance.model.page_state import SIGSEGV, WORDS, fault, grow_down, page_bytes, touch
-from conformance.model.pauses import ASK, FLUSH, FORGET, PAGE, USES_STALE, WORD, WRITE
+from conformance.model.pauses import ASK, DOWNGRADE, DROP, FLUSH, FORGET, PAGE, WORD, WRITE
 from conformance.model.policy import Policy
 from conformance.model.process import Process
+from conformance.model.stale import goes_there, store_there, taken_away
 from conformance.program import call as c
 from conformance.program.content import write_tag
 from conformance.program.kernel_facts import RangesCall
@@ -131,13 +132,35 @@ def _call(process: Process, step: c.ActorStep, serial: int, policy: Policy) -> i
     if isinstance(step, c.Mmap):
         return mmap(process, step.mapping)
     if isinstance(step, c.Munmap):
-        return munmap(space, step.start, step.length)
+        return _unmap(
+            space, step.start, step.length, lambda: munmap(space, step.start, step.length)
+        )
     if isinstance(step, c.Mprotect):
         return mprotect(space, step)
     if isinstance(step, c.Mremap):
+        kept = pages_up(step.new_length) * PAGE_BYTES
+        if step.target is None and kept < step.old_length:
+            return _unmap(
+                space, step.start + kept, step.old_length - kept, lambda: mremap(process, step)
+            )
         return mremap(process, step)
     fork(space)  # the child ends at once
     return 0
+
+
+def _unmap(space: AddressSpace, start: int, length: int, change: Callable[[], int]) -> int:
+    """munmap(), and mremap() that shrinks in place: when the VMAs are gone others may take the lock
+    for reading, and only then are pages taken away. Source: vms_complete_munmap_vmas()."""
+    first = page_of(start)
+    for index in space.arena_span(first, first + pages_up(length)):
+        taken_away(space, index + space.base)
+    result = change()
+    if result < 0:
+        return result
+    _pause(space, DOWNGRADE, 0)
+    _pause(space, FLUSH, 0)
+    _pause(space, DROP, 0)
+    return result
 
 
 def _touch(space: AddressSpace, step: c.TouchPages, serial: int) -> int:
@@ -148,7 +171,8 @@ def _touch(space: AddressSpace, step: c.TouchPages, serial: int) -> int:
         page = first + done
         _pause(space, FORGET, page)
         _pause(space, PAGE, page)
-        if _pause(space, USES_STALE, page):
+        torn = step.write and page in space.behind_stale  # of private memory nobody can tell
+        if not torn and goes_there(space, page, step.write):
             continue  # what it reads or writes is nobody's any more
         if not _pause(space, ASK, page):
             signal = touch(space, page, step.write, tag + done)
@@ -184,16 +208,19 @@ def _store_words(space: AddressSpace, page: int, tag: int) -> int:
     """The three words of a touch, while others may take the page away between two: 0, or the
     signal."""
     index = page - space.base
-    lazy = False
+    lazy = stored = False
     for n, offset in enumerate(WORDS):
         address = page * PAGE_BYTES + offset
         if n:
             _pause(space, WORD, address)
             lazy = lazy or (0 <= index < space.count and space.lazy[index])
+        if page in space.behind_stale and store_there(space, address, tag):
+            continue
         signal = _store_word(space, address, tag)
         if signal:
             return signal
-    if 0 <= index < space.count:
+        stored = True
+    if stored and 0 <= index < space.count:
         if lazy:  # reclaim may have taken some of the words
             space.unsure = "a page that is freed while it is written"
         space.lazy[index] = False
@@ -216,5 +243,7 @@ def _store(process: Process, step: c.Store) -> int:
         process.memory.store(step.at, step.value.to_bytes(WORD_BYTES, "little"))
         return 0
     if ARENA_BASE <= step.at < ARENA_END_MAX:
+        if store_there(process.space, step.at, step.value):
+            return 0
         return -(_store_word(process.space, step.at, step.value) << 16)
     return -(SIGSEGV << 16)  # the read-only zone

@@ -8,11 +8,12 @@ from conformance.abi import vm_flags as f
 from conformance.abi.advice import ADVICES, BY_NAME, Family
 from conformance.abi.errnos import EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM
 from conformance.model import advice_pages as p
-from conformance.model.address_space import PTE_POISON, PTE_PRESENT, AddressSpace, Vma
+from conformance.model.address_space import PTE_POISON, AddressSpace, Vma
 from conformance.model.advice_flags import apply_flags
 from conformance.model.huge_pages import collapse
 from conformance.model.page_state import NO_MEMORY, populate
-from conformance.model.pauses import ASK, DROP, PAGE, READ, STALE, WRITE
+from conformance.model.pauses import ASK, DROP, PAGE, READ, WRITE
+from conformance.model.stale import taken_away
 from conformance.spec.cite import cite, met
 
 POPULATE_READ: Final = 22
@@ -46,9 +47,8 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
         if end - start > 1:
             return _page_by_page(space, vma, start, end, advice)
         space.pause(PAGE, start, 0)
-        index = start - space.base
-        if advice in _ZAPS and 0 <= index < space.count and space.pte[index] == PTE_PRESENT:
-            space.pause(STALE, start, None)
+        if advice in _ZAPS:
+            taken_away(space, start)
     if vma.flags & f.SL:
         if advice not in _DISCARDS:
             met("madvise-sealed-harmless")

@@ -15,6 +15,7 @@ from conformance.model.address_space import AddressSpace
 from conformance.model.fingerprint import fingerprint, vmas_of
 from conformance.model.pauses import (
     ASK,
+    DOWNGRADE,
     DROP,
     FLUSH,
     FORGET,
@@ -110,7 +111,7 @@ class Order:
         self._counted = [0] * len(acts)
         self._pending: list[tuple[int, int, int]] = [(0, TELL, 0)] * len(acts)
         self._readers: list[set[int]] = [set(), set()]
-        self._stale: list[set[tuple[int, int]]] = [set() for _ in acts]  # (space, page)
+        self._stale: list[set[tuple[int, int, bool]]] = [set() for _ in acts]  # see _uses_stale
         self._spaces = [process.space]
         if process.remote is not None:
             self._spaces.append(process.remote)
@@ -218,11 +219,14 @@ class Order:
         if kind == DROP:
             self._readers[number].discard(me)
             return False
+        if kind == DOWNGRADE:
+            self._readers[number].add(me)
+            return False
         if kind == FORGET:
             self._history[me].clear()
             return False
         if kind == USES_STALE:
-            return self._uses_stale(me, number, where)
+            return self._uses_stale(me, (number, where), bool(learnt))
         if kind == ASK:
             return self._meets(me, space, kind, where)
         if self._counted[me] != len(self._results[me]):  # a call of its own: all was told
@@ -230,7 +234,7 @@ class Order:
             self._history[me].clear()
             self._stale[me].clear()
         if kind == STALE:
-            self._stale[me].add((number, where))
+            self._stale[me].add((number, where, bool(learnt)))
             return False
         self._history[me].append((kind, where, learnt))
         if kind == FLUSH and not self._stale[me]:
@@ -245,11 +249,13 @@ class Order:
             self._readers[number].add(me)
         return True
 
-    def _uses_stale(self, me: int, number: int, page: int) -> bool:
-        """A choice of its own, where a call of another has taken the page away and not ended."""
+    def _uses_stale(self, me: int, place: tuple[int, int], write: bool) -> bool:
+        """A choice of its own, where a call of another has taken the page away and not ended; what
+        could not be written to can only be read. place: number of the space, page."""
         for other, gone in enumerate(self._stale):
             running = self._counted[other] == len(self._results[other])
-            if other != me and running and (number, page) in gone and not self._actors[other].dead:
+            here = (*place, True) in gone or (not write and (*place, False) in gone)
+            if here and other != me and running and not self._actors[other].dead:
                 at = len(self.path)
                 which = self._prefix[at] if at < len(self._prefix) else 0
                 self.path.append((which, 2))

@@ -17,7 +17,7 @@ from conformance.oracle.verdict import INVARIANTS, ORDER, Verdict
 from conformance.program import call as c
 from conformance.program.control_struct import ControlFields, Multi, Range
 from conformance.program.kernel_facts import KernelFacts, RangesCall
-from conformance.program.mapping import Kind, Mapping, Prot, Touch
+from conformance.program.mapping import Backing, FileSlot, Kind, Mapping, Prot, Sharing, Touch
 from conformance.program.outcome import PAGE_PRESENT, PAGE_READ, Outcome, Snapshot, Status
 from conformance.program.places import PAGE, ZONE_BASE, page_address
 from conformance.program.program import Program
@@ -98,6 +98,50 @@ def test_a_replaced_mapping_never_shows_a_hole(host: Target) -> None:
     assert not verdict(race, host.facts, [page_address(0), 4], pages).bad
     hole = verdict(race, host.facts, [page_address(0), -(11 << 16 | 2)], [0, 0, 0, 0])
     assert hole.differences[0].field == "race.results"
+
+
+def test_what_is_unmapped_may_be_used_after_its_mapping_is_gone(host: Target) -> None:
+    """munmap() lets others take the lock before it clears the page tables."""
+    gone = c.Munmap(page_address(0), 4 * PAGE)
+    race = program(c.Actor((gone,)), c.Actor((DISCARD, TOUCH)))
+    for touched in (4, *(-(11 << 16 | page) for page in range(4))):
+        assert not verdict(race, host.facts, [0, -12, touched], [0] * 4).bad, touched
+    late = program(c.Actor((DISCARD, TOUCH)), c.Actor((gone, TOUCH)))
+    assert verdict(late, host.facts, [-12, 4, 0, -(11 << 16)], [0] * 4).race == ORDER
+    assert verdict(late, host.facts, [-12, 4, 0, 4], [0] * 4).bad  # who called has flushed
+
+
+def test_a_mapping_is_not_replaced_while_its_pages_go(host: Target) -> None:
+    """The lock is kept for reading till the pages are gone."""
+    gone = c.Munmap(page_address(0), 4 * PAGE)
+    new = c.Mmap(Mapping(Kind.ANON, 0, 4))
+    race = program(c.Actor((gone,)), c.Actor((new, DISCARD, TOUCH)))
+    pages = [tag(1, page, 2) for page in range(4)]
+    assert not verdict(race, host.facts, [0, page_address(0), 0, 4], pages).bad
+    assert verdict(race, host.facts, [0, page_address(0), 0, 4], [0, *pages[1:]]).bad
+
+
+def test_a_file_keeps_what_is_written_while_it_is_unmapped(host: Target) -> None:
+    layout = (
+        Mapping(Kind.MEMFD, 0, 1, sharing=Sharing.SHARED, touches=(Touch(0, 1),)),
+        Mapping(Kind.MEMFD, 2, 1, sharing=Sharing.SHARED),
+    )
+    files = (FileSlot(Backing.MEMFD, 1),)
+    discard = c.Madvise(page_address(0), PAGE, 4)
+    acts = (c.Actor((c.Munmap(page_address(0), PAGE),)), c.Actor((discard, c.TouchPages(0, 1))))
+    race = Program(layout, (c.Race(acts), c.TouchPages(2, 1, False)), files)
+    assert validate(race) == []
+    late = SEEN | serial_of(len(race.setup()) + 1, 1, 1) << 16 | 1
+    assert verdict(race, host.facts, [0, -12, 1], [0, 0, late]).race == ORDER
+    assert verdict(race, host.facts, [0, -12, 1], [0, 0, SEEN]).bad
+
+
+def test_what_cannot_be_written_cannot_be_written_late(host: Target) -> None:
+    layout = (Mapping(Kind.ANON, 0, 4, prot=Prot.R, touches=(Touch(0, 4, False),)),)
+    for advice in (4, 102):
+        away = msgspec.structs.replace(DISCARD, advice=advice)
+        race = program(c.Actor((away,)), c.Actor((TOUCH,)), layout=layout)
+        assert verdict(race, host.facts, [0, 4], [0] * 4).differences[0].field == "race.results"
 
 
 def test_two_advices_on_one_range_do_not_mix(host: Target) -> None:
