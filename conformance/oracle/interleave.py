@@ -101,10 +101,11 @@ class Order:
     ) -> None:
         """Run the actors of the next race. Raises Pruned."""
         self._number += 1
+        # What was looked at between two races is no state, and differs by the first of them.
+        self._earlier = tuple([which for which, _ in self.path])
         self._process = process
         self._results = results
         race = self._races[self._number]
-        self._wanted = self._observed[self._number]
         self._reach = [_reach(actor, race) for actor in race.actors]
         self._second = [actor.place is c.ActorPlace.REMOTE for actor in race.actors]
         self._history: list[list[object]] = [[] for _ in acts]
@@ -189,7 +190,8 @@ class Order:
     def _state(self, current: int) -> object:
         return (
             self._number,
-            self._left,
+            self._earlier,
+            self._left if self._left < ANY // 2 else ANY,
             current if self._left < ANY // 2 else -1,
             tuple(self._pending),
             tuple([self._step_of(actor) for actor in range(len(self._results))]),
@@ -207,9 +209,13 @@ class Order:
     def _resume(self, actor: int) -> None:
         self._running = actor
         self._actors[actor].switch()
-        got, wanted = self._results[actor], self._wanted[actor]
-        if got != list(wanted[: len(got)]):
+        if not self._fits(actor):
             raise Pruned
+
+    def _fits(self, actor: int) -> bool:
+        """Has an actor been given what was seen?"""
+        got = self._results[actor]
+        return got == list(self._observed[self._number][actor][: len(got)])
 
     def _pause(
         self, number: int, space: AddressSpace, kind: int, where: int, learnt: object

@@ -132,13 +132,13 @@ def _search(program: Program, outcome: Outcome, prediction: Prediction, judge: J
                 ):
                     nearest = verdict
             limited = limited or order.limited
-            prefix = _next(order.path)
+            prefix = next_path(order.path)
         if not limited:
             break
     return _Search(None, orders, left_open, nearest)
 
 
-def _next(path: list[tuple[int, int]]) -> list[int] | None:
+def next_path(path: list[tuple[int, int]]) -> list[int] | None:
     """The path after this one, deepest choice first; None when all were gone."""
     for at in range(len(path) - 1, -1, -1):
         which, count = path[at]
