@@ -21,7 +21,7 @@ from conformance.target.guest_images import stock_releases
 from conformance.target.registry import is_guest, opener
 from conformance.target.target import Target, TargetError, TargetNameError
 from fuzz.engine.replay import Case, replay
-from fuzz.findings.emit_c import NotInC
+from fuzz.findings.c_program import NotInC
 from fuzz.findings.mail import SHOWS, Kernel, mail_text
 
 BEHIND: Final = ", target "  # in found_on: what stands before the target's name

@@ -17,8 +17,9 @@ from conformance.program.text import Document
 from conformance.target.registry import is_guest
 from conformance.target.target import Target
 from fuzz.findings.atomic_file import write_atomically
+from fuzz.findings.c_program import NotInC, Told
 from fuzz.findings.c_run import Ran, run_c
-from fuzz.findings.emit_c import LOOK, NotInC, Told, c_reproducer
+from fuzz.findings.emit_c import DEATHS, LOOK, c_reproducer
 
 
 @click.command("reproducer")
@@ -94,6 +95,8 @@ def _told(document: Document, target: Target) -> Told:
         requirements,
         finding.log.partition("\n")[0],
         "layout: " in finding.title,
+        finding.stability,
+        finding.verdict in DEATHS or bool(finding.log),
     )
 
 

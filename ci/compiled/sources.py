@@ -31,6 +31,7 @@ GROUPS: Final = {
 # Not worth the minutes: text for people, and what is not called for every program.
 COLD: Final = frozenset(
     {
+        "conformance/oracle/every_order.py",
         "conformance/oracle/expected_change.py",
         "conformance/oracle/explain.py",
         "conformance/oracle/identity.py",

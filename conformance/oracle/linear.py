@@ -32,7 +32,7 @@ from conformance.spec.cite import cite
 # How often actors may be interrupted, at most: most outcomes are explained by the first two.
 BOUNDS: Final = (0, 1, 2, ANY)
 # Runs of the model for one outcome: 0.4 ms each, 2.5 s at the most. A discard and a touch of four
-# pages take 4,700 until it is known that no order fits; what would need more than this is judged by
+# pages take 1,800 until it is known that no order fits; what would need more than this is judged by
 # invariants.
 ORDERS_MAX: Final = 6000
 

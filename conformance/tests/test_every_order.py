@@ -46,6 +46,10 @@ PROGRAMS = {
     "unmap": program((c.Munmap(page_address(0), 2 * PAGE),), (DISCARD, TOUCH)),
     "guard": program((GUARD,), (TOUCH,), after=(c.Fork(), c.TouchPages(0, 2))),
     "three": program((GUARD,), (TOUCH,), (DISCARD,)),
+    "forgotten": program(  # the result of the touch of page 0 leaves nothing behind
+        (c.Munmap(page_address(0), PAGE), c.Mmap(Mapping(Kind.ANON, 0, 1)), c.TouchPages(1)),
+        (c.TouchPages(0), c.TouchPages(1)),
+    ),
     "twice": Program(
         LAYOUT,
         (

@@ -3,7 +3,7 @@ defined, files, descriptors, rights, main()."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from conformance.abi import vm_flags
@@ -16,8 +16,9 @@ from conformance.program import call as c
 from conformance.program import places as p
 from conformance.program.mapping import Backing, Kind
 from conformance.program.program import Program, Rights
+from conformance.program.race import ACTOR_STEPS_MAX, SERIALS, flat
 from fuzz.findings import c_words as w
-from fuzz.findings.c_runtime import closed, includes, parts
+from fuzz.findings.c_runtime import closed, includes, part_lines
 from fuzz.findings.c_structs import PIDFDS, pidfd_of
 
 # Names that C libraries of a few years ago lack, beside the advices.
@@ -56,44 +57,51 @@ def head_comment(about: Iterable[str], title: str) -> list[str]:
 
 
 def preamble(
-    program: Program, steps: Steps, used: set[str], prediction: Prediction
+    program: Program,
+    steps: Steps,
+    used: set[str],
+    prediction: Prediction,
+    tables: Mapping[str, Iterable[str]],
 ) -> Iterator[str]:
-    """Up to the first function of its own."""
+    """Up to the first function of its own. tables: lines that stand before a part."""
     names = closed(used)
     yield "#define _GNU_SOURCE"
     yield from includes(names)
     yield ""
     yield from _definitions(steps, names)
-    if any(isinstance(step, c.MadviseRanges) for step in program.steps):
+    if any(isinstance(step, c.MadviseRanges) for step in flat(program.steps)):
         yield from declarations()
         yield ""
     dies = prediction.dies_at
     where = "NULL" if dies < 0 else w.quoted(steps.words(dies))
-    for name in names:
-        if name == "main":
-            yield f"#define DIES_OF {prediction.dies_of} /* the signal that must end it; 0: any */"
-            yield f"#define ROOM_END {ROOM_WITH_ZONES if 'zone' in names else ROOM}"
-            yield f"static const char *const dies_at = {where}; /* NULL: it must live */"
-            yield ""
-            yield "static void run(void);"
-            yield ""
-        yield parts()[name].text
-        yield ""
+    run = (
+        f"#define DIES_OF {prediction.dies_of} /* the signal that must end it; 0: any */",
+        f"#define ROOM_END {ROOM_WITH_ZONES if 'zone' in names else ROOM}",
+        f"static const char *const dies_at = {where}; /* NULL: it must live */",
+        "",
+        "static void run(void);",
+        "",
+    )
+    yield from part_lines(names, {"frame": run, **tables})
 
 
 def _definitions(steps: Steps, names: list[str]) -> Iterator[str]:
     for name, value in _DEFINED:
         yield from _unless(name, value)
+    calls = flat(steps.all)
     for advice in ADVICES:
-        if _advises(steps.all, advice.value):
+        if _advises(calls, advice.value):
             yield from _unless(f"MADV_{advice.name}", advice.value)
     if "pages" in names:
         yield f"#define LAYOUT_STEPS {steps.setup}"
+    if "race_writer" in names:
+        yield f"#define SERIALS {SERIALS:#x}"
+        yield f"#define ACTOR_STEPS_MAX {ACTOR_STEPS_MAX}"
     if "vmas" in names:
         flags = vm_flags.names(COMPARED_FLAGS)
         yield f'#define COMPARED_FLAGS "{flags[:80]}" \\'
         yield f'\t"{flags[80:]} "'
-    pidfds = {pidfd_of(step) for step in steps.all}
+    pidfds = {pidfd_of(step) for step in calls}
     for number, name in PIDFDS.items():
         if number in pidfds:
             yield f"#define {name} {number}"
@@ -106,7 +114,7 @@ def _unless(name: str, value: int) -> Iterator[str]:
     yield "#endif"
 
 
-def _advises(steps: Sequence[c.AnyStep], value: int) -> bool:
+def _advises(steps: Sequence[c.ActorStep | c.AnyStep], value: int) -> bool:
     """Is an advice named? One too many does no harm."""
     return any(
         step.advice == value if isinstance(step, c.Madvise | c.ProcessMadvise) else True
@@ -128,8 +136,12 @@ def run_lines(program: Program, steps: Steps, used: set[str], body: list[str]) -
         yield "\tint placed;"
     if any(_is_zero(step) for step in steps.all):
         yield '\tint zero = open("/dev/zero", O_RDWR | O_CLOEXEC);'
+    if "rounds" in names:
+        yield from ("", "\tbegin_round();")
     if "guarded" in names:
         yield from ("", "\tcatch_faults();")
+    if "race_faults" in names:
+        yield "\tcatch_actor_faults();"
     if "zone" in names:
         yield "\tmake_zones();"
     yield from _file_lines(program)
@@ -143,7 +155,7 @@ def run_lines(program: Program, steps: Steps, used: set[str], body: list[str]) -
     if heir:
         yield "\tif (argc == 3)"
         yield "\t\treturn be_heir(argv);"
-    yield "\treturn watch();"
+    yield f"\treturn {'watch_rounds' if 'rounds' in names else 'watch'}();"
     yield "}"
 
 
@@ -179,7 +191,7 @@ def rights_lines(program: Program, used: set[str]) -> Iterator[str]:
 
 def pidfd_lines(program: Program, used: set[str]) -> Iterator[str]:
     """Before the steps: descriptors of processes, at the numbers that the program has for them."""
-    wanted = {pidfd_of(step) for step in program.steps}
+    wanted = {pidfd_of(step) for step in flat(program.steps)}
     lines = []
     if program.remote():
         used.add("second")
@@ -187,7 +199,10 @@ def pidfd_lines(program: Program, used: set[str]) -> Iterator[str]:
         if program.rights is Rights.OTHER_USER:
             used.add("other_user")
             become = "become"
-        lines.append(f"\tdup2(start_second({become}, second_looks), SECOND_PIDFD);")
+        races = "race_in_second" if "race_second" in used else "NULL"
+        start = f"start_second({become}, {races}, second_looks)"
+        named = p.FD_PIDFD_REMOTE in wanted
+        lines.append(f"\tdup2({start}, SECOND_PIDFD);" if named else f"\t{start};")
     for number, (part, words) in _OPENED.items():
         if number in wanted:
             used.update({part} - {""})

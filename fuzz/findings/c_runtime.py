@@ -8,13 +8,14 @@ parts that its program uses and no others: a compiler that is asked to tell of a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 FILES: Final = (
     "reproducer_parts.c", "reproducer_pages.c", "reproducer_calls.c", "reproducer_processes.c",
+    "reproducer_race.c", "reproducer_orders.c",
 )  # fmt: skip
 _HEAD: Final = re.compile(r"^//@ (.+)$", re.MULTILINE)
 
@@ -29,6 +30,7 @@ _HEADERS: Final = {
     "perf": ("linux/perf_event.h",),
     "rights": ("linux/capability.h",),
     "other_user": ("sys/prctl.h",),
+    "race": ("linux/futex.h", "sched.h"),
 }
 
 
@@ -62,6 +64,14 @@ def closed(names: Iterable[str]) -> list[str]:
             wanted.add(name)
             left += parts()[name].needs
     return [name for name in parts() if name in wanted]
+
+
+def part_lines(names: Iterable[str], before: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """The text of parts, in this order. before: lines that stand before one of them."""
+    for name in names:
+        yield from before.get(name, ())
+        yield parts()[name].text
+        yield ""
 
 
 def includes(names: Iterable[str]) -> list[str]:

@@ -9,7 +9,9 @@ from conformance.oracle.compare_effects import COMPARED_FLAGS
 from conformance.program import call as c
 from conformance.program.control_memory import pokes_of
 from conformance.program.mapping import FILE_KINDS, Kind, Mapping, Sharing
+from conformance.program.outcome import NOT_PLACED
 from conformance.program.places import PAGE
+from conformance.program.race import placed
 from fuzz.findings import c_words as w
 from fuzz.findings.c_structs import in_arena, pidfd_words
 
@@ -31,12 +33,7 @@ def call_expression(step: c.AnyStep, serial: int, used: set[str]) -> tuple[str, 
     if isinstance(step, c.Madvise):
         return _madvise(step)
     if isinstance(step, c.ProcessMadvise):
-        count = len(step.vec) if step.count is None else step.count
-        words = [
-            pidfd_words(step.pidfd), w.pointer(step.vec_at), _long(w.number(count)),
-            _long(w.advice(step.advice)), _long(w.number(step.flags)),
-        ]  # fmt: skip
-        return _syscall("440 /* process_madvise */", words)
+        return _syscall("440 /* process_madvise */", process_madvise_words(step))
     if isinstance(step, c.MadviseRanges):
         return _syscall("__NR_madvise_ranges", [w.pointer(step.ctl_at)])
     return _other(step, serial, used)
@@ -44,9 +41,16 @@ def call_expression(step: c.AnyStep, serial: int, used: set[str]) -> tuple[str, 
 
 def places_in_arena(step: c.AnyStep) -> bool:
     """Do structs of this call lie where storing them may fault?"""
+    if isinstance(step, c.Race):
+        return any(in_arena(one.poke.at) for one in placed(step))
     if isinstance(step, c.ProcessMadvise | c.MadviseRanges):
         return any(in_arena(poke.at) for poke in pokes_of(step))
     return False
+
+
+def result_words(step: object, value: int) -> str:
+    """A result as an expression, also that of a call that was not made."""
+    return "NOT_PLACED" if value == NOT_PLACED else w.result(step, value)
 
 
 def _syscall(number: str, words: list[str]) -> tuple[str, list[str], str]:
@@ -77,13 +81,27 @@ def _mmap(m: Mapping, used: set[str]) -> tuple[str, list[str], str]:
         used.add("secret")
         flags = "MAP_SHARED" if m.sharing is Sharing.SHARED else "MAP_PRIVATE"
         return "map_secret(", [at, size, prot, f"{flags} | MAP_FIXED"], ")"
+    return "RETURNED(mmap(", mmap_words(m), "))"
+
+
+def mmap_words(m: Mapping) -> list[str]:
+    """The arguments of mmap()."""
     fd = "-1"
     if m.kind in FILE_KINDS:
         fd = f"read_only_files[{m.file}]" if m.read_only_fd else f"files[{m.file}]"
     elif m.kind is Kind.ZERO:
         fd = "zero"
-    offset = w.length(m.offset * PAGE)
-    return "RETURNED(mmap(", [at, size, prot, w.mapping_flags(m), fd, offset], "))"
+    size, offset = w.length(m.pages * PAGE), w.length(m.offset * PAGE)
+    return [f"AT({m.at})", size, w.prot(m.prot), w.mapping_flags(m), fd, offset]
+
+
+def process_madvise_words(step: c.ProcessMadvise) -> list[str]:
+    """The arguments of process_madvise(), each as wide as a register."""
+    count = len(step.vec) if step.count is None else step.count
+    return [
+        pidfd_words(step.pidfd), w.pointer(step.vec_at), _long(w.number(count)),
+        _long(w.advice(step.advice)), _long(w.number(step.flags)),
+    ]  # fmt: skip
 
 
 def _other(step: c.AnyStep, serial: int, used: set[str]) -> tuple[str, list[str], str]:
@@ -93,7 +111,7 @@ def _other(step: c.AnyStep, serial: int, used: set[str]) -> tuple[str, list[str]
         words = [w.pointer(step.start), _long(w.length(step.length)), w.prot(step.prot)]
         return _syscall("SYS_mprotect", words)  # some C libraries round what they are given
     if isinstance(step, c.Mremap):
-        return _mremap(step)
+        return "RETURNED(mremap(", mremap_words(step), "))"
     if isinstance(step, c.Mlock):
         flags = "MLOCK_ONFAULT" if step.onfault else "0UL"
         words = [w.pointer(step.start), _long(w.length(step.length)), flags]
@@ -121,13 +139,14 @@ def _other(step: c.AnyStep, serial: int, used: set[str]) -> tuple[str, list[str]
     return "clear_soft_dirty(", [], ")"
 
 
-def _mremap(step: c.Mremap) -> tuple[str, list[str], str]:
+def mremap_words(step: c.Mremap) -> list[str]:
+    """The arguments of mremap()."""
     words = [w.pointer(step.start), w.length(step.old_length), w.length(step.new_length)]
     flags = ["MREMAP_MAYMOVE", "MREMAP_FIXED"] if step.target is not None else []
     flags += ["MREMAP_DONTUNMAP"] if step.dont_unmap else []
     if step.target is None:
-        return "RETURNED(mremap(", [*words, " | ".join(flags) or "0"], "))"
-    return "RETURNED(mremap(", [*words, " | ".join(flags), w.pointer(step.target)], "))"
+        return [*words, " | ".join(flags) or "0"]
+    return [*words, " | ".join(flags), w.pointer(step.target)]
 
 
 def heir_lines(expected: bytes) -> list[str]:

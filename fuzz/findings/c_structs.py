@@ -34,12 +34,14 @@ NO_POKE: Final = Poke(0, b"")
 
 
 class Peek(NamedTuple):
-    """Bytes that are read back. open: offsets of bytes that are not compared."""
+    """Bytes that are read back. open: offsets of bytes that are not compared. serial: in
+    Prediction.peeks."""
 
     poke: Poke
     expected: bytes
     name: str
     open: frozenset[int]
+    serial: int
 
 
 def in_arena(at: int) -> bool:
@@ -73,7 +75,6 @@ def vector_lines(step: c.ProcessMadvise, used: set[str]) -> Iterator[str]:
             yield f"\t\t\t{{ {w.pointer(r.start)}, {w.length(r.length)} }},"
         yield "\t\t};"
         yield ""
-    yield "\t\tbegin_structs();"
     yield from _put_lines(pokes, {0: "vec"}, {0: len(step.vec) * 16}, used)
 
 
@@ -101,7 +102,6 @@ def struct_lines(step: c.MadviseRanges, used: set[str]) -> Iterator[str]:
         yield f"\t\tstats.per_range_stats = {w.pointer(step.per_range_at)};"
     if 0 in parts:
         yield f"\t\tmemset(per_range, {step.stats_fill:#x}, sizeof(per_range));"
-    yield "\t\tbegin_structs();"
     yield from _put_lines(
         pokes, {0: "per_range", 1: "&stats", 2: "ranges", 3: _control_name(step)}, sizes, used
     )
@@ -114,8 +114,6 @@ def _control_name(step: c.MadviseRanges) -> str:
 def _put_lines(
     pokes: Sequence[Poke], names: dict[int, str], sizes: dict[int, int], used: set[str]
 ) -> Iterator[str]:
-    if any(in_arena(poke.at) for poke in pokes):
-        yield "\t\tplaced = 1;"
     for poke in pokes:
         used.add("put")
         name = names[poke.part]
@@ -202,18 +200,24 @@ def written_lines(peeks: Sequence[Peek], used: set[str]) -> Iterator[str]:
     yield "\t\tremember_structs();"
 
 
-def peek_lines(index: int, peek: Peek, used: set[str]) -> Iterator[str]:
+def peeked(step: object) -> Iterator[Poke]:
+    """The structs of a step that are looked at behind it."""
+    if isinstance(step, c.MadviseRanges):
+        yield from (p for p in pokes_of(step) if p.output or in_arena(p.at))
+
+
+def peek_lines(peek: Peek, used: set[str]) -> Iterator[str]:
     """After the call: what one struct must hold."""
     at, size = peek.poke.at, len(peek.poke.data)
     if not peek.open or len(peek.open) < size:
         if peek.name == "stats" and len(peek.expected) == STATS_SIZE and not in_arena(at):
-            yield from _members(index, peek, v1.STATS, 0, used)
+            yield from _members(peek, v1.STATS, 0, used)
         elif peek.name == "per_range" and _few_whole(peek) and not in_arena(at):
             for first in range(0, size, PER_RANGE_SIZE):
-                yield from _members(index, peek, v1.RANGE_STATS, first, used)
+                yield from _members(peek, v1.RANGE_STATS, first, used)
         elif not peek.open:
-            rule = _rule(peek, "")
-            yield from _bytes(index, peek, 0, len(peek.expected), size, rule, used)
+            rule = rule_of(peek, "")
+            yield from _bytes(peek, 0, len(peek.expected), size, rule, used)
 
 
 def _few_whole(peek: Peek) -> bool:
@@ -225,7 +229,7 @@ def _few_whole(peek: Peek) -> bool:
     )
 
 
-def _rule(peek: Peek, member: str) -> str:
+def rule_of(peek: Peek, member: str) -> str:
     """The rule of compare_results for the same bytes."""
     if peek.name in ("control", "array"):
         return "abi-writes-confined" if peek.expected == peek.poke.data else "stats-single-fetch"
@@ -236,9 +240,7 @@ def _rule(peek: Peek, member: str) -> str:
     return STATS_RULES[member]
 
 
-def _members(
-    index: int, peek: Peek, layout: StructLayout, first: int, used: set[str]
-) -> Iterator[str]:
+def _members(peek: Peek, layout: StructLayout, first: int, used: set[str]) -> Iterator[str]:
     size = layout.size(LP64)
     data = peek.expected[first : first + size]
     place = f"(void *)({w.address(peek.poke.at + first)})"
@@ -256,7 +258,7 @@ def _members(
         words = _value_words(placed.path, value)
         yield from w.call_lines(
             "EXPECT(",
-            [f"{peek.name}->{placed.path}", words, w.quoted(_rule(peek, placed.path))],
+            [f"{peek.name}->{placed.path}", words, w.quoted(rule_of(peek, placed.path))],
             ");",
             "\t\t\t",
         )
@@ -265,7 +267,7 @@ def _members(
     for start in [i for i in holes if i - 1 not in holes]:
         end = next(i for i in range(start, size + 1) if i not in holes)
         yield from _bytes(
-            index, peek, first + start, first + end, end - start, "abi-writes-confined", used
+            peek, first + start, first + end, end - start, "abi-writes-confined", used
         )
 
 
@@ -276,11 +278,11 @@ def _value_words(path: str, value: int) -> str:
 
 
 def _bytes(
-    index: int, peek: Peek, start: int, end: int, whole: int, rule: str, used: set[str]
+    peek: Peek, start: int, end: int, whole: int, rule: str, used: set[str]
 ) -> Iterator[str]:
     used.add("bytes")
     data = peek.expected[start:end]
-    name = f"expected_{index}_{start}"
+    name = f"expected_{peek.serial}_{start}"
     yield "\t\t{"
     note = f"{peek.name}, bytes {start}..{end - 1}"
     for line in byte_lines(name, data or b"\0", note):

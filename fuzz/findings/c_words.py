@@ -123,7 +123,7 @@ def mapping_flags(m: Mapping) -> str:
 
 def result(step: object, value: int) -> str:
     """A result as an expression: "-EINVAL", "2 * PAGE", "FAULT(SIGSEGV, 2)"."""
-    if isinstance(step, c.TouchPages):
+    if isinstance(step, c.TouchPages | c.Store):
         if value >= 0:
             return str(value)
         return f"FAULT({signal_name(-value >> 16)}, {-value & 0xFFFF})"

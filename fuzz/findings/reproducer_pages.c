@@ -1,6 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* More parts: what is in the page tables, and in the pages. */
 
+//@ writer
+static void print_writer(long serial)
+{
+	printf("step %ld", serial - LAYOUT_STEPS);
+}
+
+//@ race_writer
+/* A number for each call of each actor, beside those of steps. */
+static void print_writer(long serial)
+{
+	long call = serial / SERIALS - 1, step = serial % SERIALS - LAYOUT_STEPS;
+
+	if (call >= 0)
+		printf("call %ld of actor %ld in ", call % ACTOR_STEPS_MAX + 1,
+		       call / ACTOR_STEPS_MAX + 1);
+	printf("step %ld", step);
+}
+
 //@ pages guarded vmas content
 /* A page: how /proc/self/pagemap shows it, and what was read from it, its content below. */
 #define PRESENT (1UL << 32)
@@ -105,32 +123,45 @@ static void print_page(u64 word)
 	       word & UNREADABLE ? ", unreadable" : "");
 	if (!(word & READ))
 		return;
-	if (!tag || tag == MIXED)
+	if (!tag || tag == MIXED) {
 		printf(tag ? ", neither zeros nor one write" : ", zeros");
-	else if (tag >> 31)
+	} else if (tag >> 31) {
 		printf(", page %lu of file %lu as made", (tag & 0xffff) - 1, tag >> 16 & 0x7fff);
-	else
-		printf(", what step %ld wrote to page %lu", (long)(tag >> 16) - LAYOUT_STEPS,
-		       (tag & 0xffff) - 1);
+	} else {
+		printf(", what ");
+		print_writer(tag >> 16);
+		printf(" wrote to page %lu", (tag & 0xffff) - 1);
+	}
+}
+
+static int page_fits(const struct row *row, u64 expected, u64 saw)
+{
+	int same = same_page(expected, saw, row->not_compared);
+
+	for (int k = 0; k < row->ors; k++)
+		same |= same_page(row->or[k], saw, row->not_compared);
+	return same;
+}
+
+static void print_expected(const struct row *row, u64 expected)
+{
+	print_page(expected);
+	for (int k = 0; k < row->ors; k++) {
+		printf("; or ");
+		print_page(row->or[k]);
+	}
 }
 
 static void expect_page(const struct row *row, u64 i)
 {
 	u64 tag = row->word & CONTENT, page = row->first + i, saw = states[page];
 	u64 expected = row->word + (tag && tag != MIXED ? i : 0);
-	int same = same_page(expected, saw, row->not_compared);
 
-	for (int k = 0; k < row->ors; k++)
-		same |= same_page(row->or[k], saw, row->not_compared);
-	if (same)
+	if (page_fits(row, expected, saw))
 		return;
 	faults++;
 	printf("%s: page %lu: expected ", *place, page);
-	print_page(expected);
-	for (int k = 0; k < row->ors; k++) {
-		printf("; or ");
-		print_page(row->or[k]);
-	}
+	print_expected(row, expected);
 	printf("; saw ");
 	print_page(saw);
 	printf(" [%s]\n", row->rule);

@@ -72,7 +72,7 @@ static void print_result(long result)
 		printf("%ld", result);
 }
 
-static void expect_result(long saw, long expected, const char *rule)
+static __attribute__((unused)) void expect_result(long saw, long expected, const char *rule)
 {
 	if (saw == -ENOSYS && expected != -ENOSYS)
 		lacking("this kernel does not have the call");
@@ -114,6 +114,8 @@ static void allow_result(long saw, long allowed, const char *reason)
 
 //@ guarded
 /* Memory that may fault: a fault ends what was begun with sigsetjmp(), and is no death. */
+#define FAULT(number, pages) (-((long)(number) << 16 | (pages))) /* a result: which, after how many */
+
 static sigjmp_buf landing;
 static volatile sig_atomic_t guarded;
 
@@ -144,9 +146,7 @@ static void catch_faults(void)
 static const unsigned int tagged_words[] = { 0, 255, 511 };
 
 //@ touch guarded content
-/* Access pages in order; how many, or -(signal << 16 | how many before the first fault). */
-#define FAULT(number, pages) (-((long)(number) << 16 | (pages)))
-
+/* Access pages in order; how many, or FAULT(). */
 static long touch(u64 page, u64 pages, int write, int step)
 {
 	static volatile u64 done;
@@ -247,7 +247,8 @@ static int same_vma(const struct vma *a, const struct vma *b)
 	       !strcmp(a->flags, b->flags);
 }
 
-static void expect_vmas(const struct vma *expected, size_t count, const char *rule)
+static __attribute__((unused)) void expect_vmas(const struct vma *expected, size_t count,
+						const char *rule)
 {
 	size_t i;
 

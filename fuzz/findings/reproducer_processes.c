@@ -65,11 +65,26 @@ static long fork_and_look(void (*look)(void))
 }
 
 //@ second child_end
-/* A child that waits, is advised, and looks at its memory in the end. */
+/*
+ * A child that waits, is advised, and looks at its memory in the end. race: what it does when it is
+ * sent a byte, if anything.
+ */
 static pid_t second_pid;
 static int second_ends[2];
 
-static int start_second(void (*become)(void), void (*look)(void))
+static void wait_to_end(void (*race)(void))
+{
+	ssize_t got;
+	char byte;
+
+	while ((got = read(second_ends[0], &byte, 1)) > 0)
+		if (race)
+			race();
+	if (got < 0)
+		finish(CANNOT_TELL);
+}
+
+static int start_second(void (*become)(void), void (*race)(void), void (*look)(void))
 {
 	int ready[2], fd;
 	char byte;
@@ -83,8 +98,9 @@ static int start_second(void (*become)(void), void (*look)(void))
 		faults = 0;
 		if (become)
 			become();
-		if (write(ready[1], "", 1) != 1 || read(second_ends[0], &byte, 1) < 0)
+		if (write(ready[1], "", 1) != 1)
 			finish(CANNOT_TELL);
+		wait_to_end(race);
 		look();
 		finish(faults ? FAULT_SHOWS : AS_EXPECTED);
 	}
@@ -187,8 +203,11 @@ static void expect_heir(const char *what, const char *expected, const char *rule
 	printf("%s: %s: expected the flags %s, saw %s [%s]\n", *place, what, expected, saw, rule);
 }
 
-//@ main
+//@ frame
 #define LOWEST 0x10000UL /* what a process may map without rights */
+
+static const char *const ends[] = { "as expected", "THE FAULT SHOWS", "", "cannot tell",
+				    "this machine lacks what it needs" };
 
 static u64 taint(void)
 {
@@ -216,21 +235,55 @@ static void check_room(void)
 	munmap(at, ROOM_END - LOWEST);
 }
 
-/* True when it ended in time. */
-static int wait_for(pid_t pid, int *status)
+/* That a child ended is to be waited for; where it is, it tells. */
+static int prepare_watch(void)
 {
-	struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	sigset_t set;
 
-	for (int left = SECONDS_MAX * 100; left; left--) {
-		if (waitpid(pid, status, WNOHANG) == pid)
-			return 1;
-		nanosleep(&pause, NULL);
-	}
-	kill(pid, SIGKILL);
-	return 0;
+	setlinebuf(stdout);
+	place = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	signal(SIGCHLD, SIG_DFL);
+	return place == MAP_FAILED || sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-static int told(int ended, int status)
+static pid_t start_run(void)
+{
+	pid_t pid;
+
+	begin("at the start");
+	fflush(NULL);
+	pid = fork();
+	if (pid)
+		return pid;
+	check_room();
+	run();
+	finish(faults ? FAULT_SHOWS : AS_EXPECTED);
+}
+
+/* True when it ended in time; it is killed with all that it started when not. */
+static int wait_for(pid_t pid, int *status)
+{
+	struct timespec pause = { .tv_nsec = 250 * 1000 * 1000 };
+	time_t end = time(NULL) + SECONDS_MAX;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	while (waitpid(pid, status, WNOHANG) != pid) {
+		if (time(NULL) > end) {
+			kill(-pid, SIGKILL);
+			kill(pid, SIGKILL);
+			return 0;
+		}
+		sigtimedwait(&set, NULL, &pause);
+	}
+	return 1;
+}
+
+/* The exit code that a run stands for; what the run could not say itself is said. */
+static int told(int ended, int status, int aloud)
 {
 	if (!ended) {
 		printf("%s: did not return within %d s [call-returns]\n", *place, SECONDS_MAX);
@@ -239,43 +292,43 @@ static int told(int ended, int status)
 	if (WIFSIGNALED(status)) {
 		if (*place == dies_at && (!DIES_OF || WTERMSIG(status) == DIES_OF))
 			return AS_EXPECTED;
-		printf("%s: killed by %s [process-survives]\n", *place, strsignal(WTERMSIG(status)));
+		if (aloud)
+			printf("%s: killed by %s [process-survives]\n", *place,
+			       strsignal(WTERMSIG(status)));
 		return FAULT_SHOWS;
 	}
 	if (dies_at && WEXITSTATUS(status) == AS_EXPECTED) {
-		printf("%s: expected to be killed by a signal, went on\n", dies_at);
+		if (aloud)
+			printf("%s: expected to be killed by a signal, went on\n", dies_at);
 		return FAULT_SHOWS;
 	}
 	return WEXITSTATUS(status);
 }
 
+static int tainted_since(u64 before)
+{
+	if (taint() == before)
+		return 0;
+	printf("the kernel says in its log that something is wrong [kernel-quiet]\n");
+	return 1;
+}
+
+//@ main frame
 static int watch(void)
 {
-	static const char *const words[] = { "as expected", "THE FAULT SHOWS", "", "cannot tell",
-					     "this machine lacks what it needs" };
 	u64 tainted = taint();
 	int status = 0, ended, code;
 	pid_t pid;
 
-	setlinebuf(stdout);
-	place = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (place == MAP_FAILED)
+	if (prepare_watch())
 		return CANNOT_TELL;
-	begin("at the start");
-	pid = fork();
+	pid = start_run();
 	if (pid < 0)
 		return CANNOT_TELL;
-	if (!pid) {
-		check_room();
-		run();
-		finish(faults ? FAULT_SHOWS : AS_EXPECTED);
-	}
 	ended = wait_for(pid, &status);
-	code = told(ended, status);
-	if (taint() != tainted) {
-		printf("the kernel says in its log that something is wrong [kernel-quiet]\n");
+	code = told(ended, status, 1);
+	if (tainted_since(tainted))
 		code = FAULT_SHOWS;
-	}
-	printf("%s\n", words[code]);
+	printf("%s\n", ends[code]);
 	return code;
 }

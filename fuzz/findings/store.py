@@ -22,7 +22,8 @@ import msgspec
 
 from conformance.program.text import dumps
 from fuzz.findings.atomic_file import write_atomically
-from fuzz.findings.emit_c import NotInC, c_of_finding
+from fuzz.findings.c_program import NotInC
+from fuzz.findings.emit_c import c_of_finding
 from fuzz.findings.finding import Finding
 from fuzz.findings.reproducer import reproducer
 

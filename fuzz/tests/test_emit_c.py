@@ -24,9 +24,10 @@ from conformance.program.program import Program, Rights
 from conformance.program.text import loads
 from conformance.target.registry import open_target
 from conformance.target.target import Target, TargetError
+from fuzz.findings.c_program import NotInC, Told
 from fuzz.findings.c_run import FLAGS, Ran, build_c, run_c
 from fuzz.findings.c_runtime import closed, parts
-from fuzz.findings.emit_c import LOOK, NotInC, Told, c_of_finding, c_reproducer, c_source
+from fuzz.findings.emit_c import LOOK, c_of_finding, c_reproducer, c_source
 from fuzz.findings.finding import Finding
 from fuzz.generate.programs import ProgramSource
 from fuzz.mutants.kernel_mutants import clean_target
