@@ -51,6 +51,8 @@ from conformance.program.race import ACTORS_MAX, RESULTS_MAX, placed, serial_of
 MAGIC_PROGRAM: Final = 0x4D56_5047
 MAGIC_OUTCOME: Final = 0x4D56_4F55
 MASK64: Final = (1 << 64) - 1
+TOUCH_WRITES: Final = 1
+TOUCH_LAYOUT: Final = 2  # nobody asks how the pages come into being
 
 
 class Op(IntEnum):
@@ -60,7 +62,7 @@ class Op(IntEnum):
     RANGES = 2  # address of the control struct; result as SYSCALL
     POKE = 3  # address, bytes, data...; no result; a fault makes the next call NOT_PLACED
     PEEK = 4  # address, bytes; a peek
-    TOUCH = 5  # first page | pages << 32, write, serial; result of call.TouchPages
+    TOUCH = 5  # first page | pages << 32, TOUCH_*, serial; result of call.TouchPages
     FORK = 6  # result 0, and a child's snapshot
     FILE = 7  # slot, backing, pages; no result: makes a pristine file
     SNAPSHOT = 8  # a snapshot
@@ -171,7 +173,12 @@ def encode(program: Program, ident: int, observe: Observe = Observe(0)) -> bytes
     serial = 0
     for prepared in plan.setup:
         serial += 1
-        ops += _encode_step(prepared, serial, words)
+        if type(prepared) is c.TouchPages:
+            how = int(prepared.write) | TOUCH_LAYOUT
+            words.extend((_TOUCH, prepared.page | prepared.pages << 32, how, serial))
+            ops += 1
+        else:
+            ops += _encode_step(prepared, serial, words)
     if program.rights is not _ALL_RIGHTS:
         words.extend((Op.RIGHTS | 2 << 8, RIGHTS_NUMBER[program.rights]))
         ops += 1

@@ -49,6 +49,7 @@ def header() -> str:
         "Rights of a program",
         {f"RIGHTS_{right.name}": number for right, number in wire.RIGHTS_NUMBER.items()},
     )
+    parts += _section("Touches", {n: v for n, v in _integers(wire) if n.startswith("TOUCH_")})
     parts += _section("Races", {n: v for n, v in _integers(wire) if n.startswith("RACE_")})
     parts += _section(
         "What a FORK_EXEC reads back",

@@ -24,7 +24,7 @@ ABI_HEADERS: Final = Path(__file__).parents[1] / "abi" / "generated"  # included
 # constant address; a compiler may conclude that reading it does nothing (gcc 12 did).
 FLAGS: Final = (
     "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
-    "-fno-delete-null-pointer-checks", "-fno-strict-aliasing", "-fno-pie",
+    "-fno-delete-null-pointer-checks", "-fno-strict-aliasing", "-fno-tree-vectorize", "-fno-pie",
     "-static", "-no-pie", "-Wl,-Ttext-segment=0x40000000",
 )  # fmt: skip
 MUTANTS_FLAG: Final = "-DMADVET_MUTANTS"  # faults that can be switched on in the shim

@@ -93,7 +93,7 @@ static s64 make_call(const struct op *op)
 	case OP_RANGES:
 		return ranges(w[0]);
 	case OP_TOUCH:
-		return touch_pages(w[0], w[0] >> 32, w[1], w[2]);
+		return touch_pages(w[0], w[0] >> 32, w[1] & TOUCH_WRITES, w[2]);
 	case OP_STORE:
 		return store(w[0], w[1]);
 	case OP_FORK:

@@ -166,14 +166,15 @@ static bool start_second(void)
 static s64 touch(const u64 *w)
 {
 	static const u16 offsets[] = CONTENT_WORD_OFFSETS;
-	u32 page = w[0], pages = w[0] >> 32, stores = w[1] ? ARRAY_SIZE(offsets) : 1, done, signal;
+	bool write = w[1] & TOUCH_WRITES;
+	u32 page = w[0], pages = w[0] >> 32, stores = write ? ARRAY_SIZE(offsets) : 1, done, signal;
 
 	for (done = 0; done < pages; done++) {
 		u64 at = ARENA_BASE + (u64)(page + done) * PAGE;
 		u64 tag = (w[2] << 16 | (page + done + 1)) & CONTENT_MASK;
 
 		for (u32 i = 0; i < stores; i++) {
-			signal = trace_access(&victim, at + offsets[i], w[1], 8, &tag);
+			signal = trace_access(&victim, at + offsets[i], write, 8, &tag);
 			if (signal)
 				return -(s64)((u64)signal << 16 | done);
 		}

@@ -57,6 +57,10 @@
 #define RIGHTS_NO_SYS_ADMIN	2
 #define RIGHTS_OTHER_USER	3
 
+/* Touches */
+#define TOUCH_WRITES	1
+#define TOUCH_LAYOUT	2
+
 /* Races */
 #define RACE_ACTORS_MAX	4
 #define RACE_RESULTS_MAX	256
