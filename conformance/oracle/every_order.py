@@ -6,16 +6,12 @@ anything was seen. Orders that give the same are one prediction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from conformance.model.prediction import ExpectedSnapshot, Prediction
-from conformance.model.process import Process
 from conformance.oracle.interleave import ANY, Order, Pruned
 from conformance.oracle.linear import next_path
 from conformance.oracle.linear_words import races_of
-from conformance.program import call as c
-from conformance.program.places import ARENA_BASE, ARENA_END_MAX
 from conformance.program.program import Program
 
 # Runs of the model for one program, 0.4 ms each. More than linear has: nothing is left out by what
@@ -35,14 +31,6 @@ class EveryOrder(NamedTuple):
 class _Free(Order):
     """An Order that nothing was seen of: what actors' calls have given is part of a state."""
 
-    def __call__(
-        self, acts: list[Callable[[], None]], process: Process, results: list[list[int]]
-    ) -> None:
-        actors = self._races[self._number + 1].actors
-        stores = [step.at for actor in actors for step in actor.steps if isinstance(step, c.Store)]
-        self._may_fault = any(ARENA_BASE <= at < ARENA_END_MAX for at in stores)
-        super().__call__(acts, process, results)
-
     def _fits(self, actor: int) -> bool:
         return True
 
@@ -50,17 +38,11 @@ class _Free(Order):
         memory = self._process.memory
         changes = frozenset([(at, bytes(old), bytes(new)) for at, old, new in memory.changes])
         given = tuple([
-            tuple(result) if any(result) or not reach.only_stores else ()
+            () if reach.only_stores else tuple(result)
             for result, reach in zip(self._results, self._reach, strict=True)
         ])  # fmt: skip
-        stored = super()._stored() if self._may_fault else ()
         choices = len(self._process.space.choices)
-        return given, stored, changes, choices, super()._state(current)
-
-    def _stored(self) -> tuple[int, ...]:
-        """Who has more left to store can do the same, unless a store may fault."""
-        stored = super()._stored()
-        return (0,) * len(stored) if self._may_fault else stored
+        return given, changes, choices, super()._state(current)
 
 
 def every_order(program: Program, prediction: Prediction, limit: int = COLLECTED_MAX) -> EveryOrder:

@@ -55,7 +55,7 @@ class Pruned(Exception):
 class _Reach(NamedTuple):
     """What an actor can get at. pages: that its steps name; wild: any page. vmas: it changes VMAs.
     words: numbers of 64-bit words that it stores. exits: it is a process that ends. only_stores:
-    it does nothing else; round: its steps."""
+    it does nothing else, and where no store can fault; round: its steps."""
 
     pages: frozenset[int]
     wild: bool
@@ -273,7 +273,7 @@ class Order:
         if kind in (READ, WRITE):
             return True
         page = where - space.base
-        zone = kind == WORD and not ARENA_BASE <= where < ARENA_END_MAX
+        zone = kind == WORD and not _in_arena(where)
         if kind == WORD:
             page = (where - ARENA_BASE) // PAGE_BYTES
             if zone and where // WORD_BYTES in self._reach[me].words:
@@ -292,6 +292,10 @@ class Order:
         return False
 
 
+def _in_arena(address: int) -> bool:
+    return ARENA_BASE <= address < ARENA_END_MAX
+
+
 def _reach(actor: c.Actor, race: c.Race) -> _Reach:
     stores = any(isinstance(s, c.Store) for other in race.actors for s in other.steps)
     has_structs = any(isinstance(s, c.MadviseRanges | c.ProcessMadvise) for s in actor.steps)
@@ -304,6 +308,6 @@ def _reach(actor: c.Actor, race: c.Race) -> _Reach:
         any(changes_vmas(step) for step in actor.steps),
         frozenset(s.at // WORD_BYTES for s in actor.steps if isinstance(s, c.Store)),
         any(isinstance(step, c.Exit) for step in actor.steps),
-        all(isinstance(step, c.Store) for step in actor.steps),
+        all(isinstance(step, c.Store) and not _in_arena(step.at) for step in actor.steps),
         len(actor.steps),
     )

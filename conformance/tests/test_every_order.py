@@ -17,7 +17,7 @@ from conformance.oracle.linear_words import races_of
 from conformance.oracle.verdict import ORDER
 from conformance.program import call as c
 from conformance.program.kernel_facts import KernelFacts
-from conformance.program.mapping import Kind, Mapping, Touch
+from conformance.program.mapping import Kind, Mapping, Prot, Touch
 from conformance.program.outcome import Outcome, Snapshot, Status
 from conformance.program.places import PAGE, page_address
 from conformance.program.program import Program
@@ -62,8 +62,17 @@ PROGRAMS = {
         LAYOUT,
         (
             c.Race((
-                c.Actor((c.Store(page_address(0), 7), c.Store(page_address(1), 8)), repeat=2),
+                c.Actor((c.Store(page_address(0), 7), c.Store(page_address(1), 8)), repeat=3),
                 c.Actor((c.Munmap(page_address(1), PAGE),)),
+            )),
+        ),
+    ),
+    "stores that fault": Program(
+        LAYOUT,
+        (
+            c.Race((
+                c.Actor((c.Store(page_address(1), 8),), repeat=4),
+                c.Actor((c.Mprotect(page_address(1), PAGE, Prot.R),)),
             )),
         ),
     ),
