@@ -48,7 +48,7 @@ def end(space: AddressSpace, call: Call, place: int, out: Prediction, step: int)
     if signal is not None:
         _watch(space, 0)
         space.watched_from = space.watched_to = 0
-        if signal.how is _FATAL and space.slept:
+        if signal.how is _FATAL and space.slept and out.dies_at < 0:
             cite("signal-fatal")
             out.dies_at, out.dies_of = step, SIGKILL
 
