@@ -18,7 +18,7 @@ from conformance.target.target import TargetError
 from fuzz.generate.seeded import SeededChooser
 from fuzz.generate.typical import typical
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 ROUND_SECONDS: Final = 3.0
 TWO_GUESTS: Final = 1.8  # times as many programs on two cores
 BATCH: Final = 64

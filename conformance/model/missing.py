@@ -41,7 +41,7 @@ def missing_feature(program: Program, facts: KernelFacts) -> str:
             if missing:
                 return missing
         elif type(step) is Reclaim and not facts.memcg_reclaim:
-            return "a memory cgroup to reclaim from (uml and qemu-debug have one)"
+            return "a memory cgroup to reclaim from (uml and qemu-debug-smp have one)"
     if program.rights is _OTHER_USER and not facts.change_user:
         return "the right to become another user (root)"
     for step in program.steps:

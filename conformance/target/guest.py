@@ -25,7 +25,7 @@ from conformance.target.guest_machine import (
     Boot,
     Machine,
     machine_of,
-    qemu,
+    qemu_checked,
     qemu_plain,
     qemu_plain_counted,
     qemu_plain_two,
@@ -71,7 +71,7 @@ class Kind(NamedTuple):
 UML: Final = Kind(uml, limits.UML_PACE, limits.UML_DEADLINE_MS, WORDS, pinned=True)
 QEMU: Final = Kind(qemu_plain, limits.LEAN_PACE, limits.LEAN_DEADLINE_MS, WORDS)
 QEMU_STOCK: Final = Kind(qemu_plain, limits.STOCK_PACE, limits.LEAN_DEADLINE_MS, WORDS)
-QEMU_DEBUG: Final = Kind(qemu, limits.DEBUG_PACE, limits.DEBUG_DEADLINE_MS, WORDS)
+QEMU_DEBUG: Final = Kind(qemu_checked, limits.DEBUG_PACE, limits.DEBUG_DEADLINE_MS, WORDS)
 # With two processors, which run at the same time where the host has as many.
 QEMU_SMP: Final = QEMU._replace(machine=qemu_plain_two, spread=True)
 QEMU_DEBUG_SMP: Final = QEMU_DEBUG._replace(machine=qemu_two, spread=True)
