@@ -110,10 +110,11 @@ def mmap(process: Process, mapping: Mapping) -> int:
         error = _check(process, mapping, vma, shared)
         if error:
             return -error
-        late = process.facts.mmap_seal_late and _sealed(vma)
-        if not late and _sealed(vma) and vma.flags & f.WR:
-            cite("mmap-sealed-file")
-            return -EPERM
+        if vma.flags & f.WR and _sealed(vma):
+            late = process.facts.mmap_seal_late
+            if not late:
+                cite("mmap-sealed-file")
+                return -EPERM
     if len(space.vmas) > process.facts.max_map_count:
         return -ENOMEM
     error = _make_room(space, vma.start, vma.end)
@@ -198,31 +199,24 @@ def _check(process: Process, mapping: Mapping, vma: Vma, shared: bool) -> int:
 def _sealed(vma: Vma) -> bool:
     """Do the seals of its file forbid a shared mapping to be written to?
 
-    Source: memfd_check_seals_mmap(), in 6.1 seal_check_future_write().
+    Source: memfd_check_seals_mmap(), in 6.1 seal_check_write().
     """
     return bool(vma.file is not None and vma.file.sealed and vma.flags & f.SH)
 
 
 def _map_sealed_late(space: AddressSpace, vma: Vma) -> int:
-    """A VMA that can be made larger is, whatever the seals say: the file is not asked. Only if
-    there is none, the file refuses, or forbids later writing. 0 or a positive errno.
+    """Memory to be written to makes an older VMA larger if it can, whatever the seals say: the file
+    is not asked. Only if there is none, the file refuses. 0 or a positive errno.
 
-    Source: mmap_region() of 6.1.
+    Source: mmap_region() of 6.1; is_readonly_sealed() sees to what is only read before.
     """
     vma.flags |= f.MW
     if merge_new(space, vma, next_first=space.facts.mmap_next_first) is not vma:
         cite("mmap-fixed")
         return 0
-    if vma.flags & f.WR:
-        space.remove(vma)
-        cite("mmap-sealed-file")
-        return EPERM
-    vma.flags &= ~f.MW
-    if space.vmas[0] is not vma:  # tried once more, where a VMA lies before it
-        space.remove(vma)
-        merge_new(space, vma)
-    cite("mmap-fixed")
-    return 0
+    space.remove(vma)
+    cite("mmap-sealed-file")
+    return EPERM
 
 
 def _make_room(space: AddressSpace, start: int, end: int) -> int:

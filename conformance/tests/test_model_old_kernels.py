@@ -182,6 +182,16 @@ def test_seals_are_not_looked_at_where_an_older_mapping_grows(
     assert [(start, after) for start, after, _ in seen] == expected
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_what_is_only_read_of_a_sealed_file_stays_so(late: bool) -> None:
+    older = Mapping(Kind.MEMFD, 0, 1, prot=Prot.R, sharing=Sharing.SHARED)
+    newer = Mapping(Kind.MEMFD, 1, 1, prot=Prot.R, sharing=Sharing.SHARED, offset=1)
+    program = Program((older,), steps(Mmap(newer)), (FileSlot(Backing.MEMFD, 2, True),))
+    before, after = rows(foresee(program, mmap_seal_late=late))
+    assert before[2] & f.MW
+    assert not after[2] & f.MW
+
+
 @pytest.mark.parametrize(("hides", "error"), [(True, ENOMEM), (False, EINVAL)])
 def test_what_mmap_says_over_what_is_never_split(hides: bool, error: int) -> None:
     vvar = Mapping(Kind.VVAR, 0, 4, Prot.R)
