@@ -35,10 +35,10 @@ _EXISTS: Final = frozenset(
 )  # fmt: skip
 _MACHINE: Final = frozenset(
     {
-        "hugetlb_pages_free", "swap", "config_swap", "thp", "ksm_running", "fault_around_pages",
-        "max_map_count", "task_size", "overcommit", "disk_fs", "disk_punch", "cap_sys_nice",
-        "cap_sys_admin", "cap_ipc_lock", "memlock_bytes", "change_user", "kthread_visible",
-        "remote_readable", "heap_exec", "fail_nth",
+        "hugetlb_pages_free", "swap", "config_swap", "thp", "ksm_running", "lru_gen",
+        "fault_around_pages", "max_map_count", "task_size", "overcommit", "disk_fs", "disk_punch",
+        "cap_sys_nice", "cap_sys_admin", "cap_ipc_lock", "memlock_bytes", "change_user",
+        "kthread_visible", "remote_readable", "heap_exec", "fail_nth",
     }
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.abi.errnos import EFAULT, EHWPOISON
+from conformance.abi.errnos import EBUSY, EFAULT, EHWPOISON
 from conformance.cases.conftest import Kernel
 from conformance.cases.layouts import MEMFD, anon, madvise, memfd, written
 from conformance.program.call import TouchPages
@@ -54,7 +54,7 @@ def test_populate_stops_at_a_poisoned_page(poisonable: Kernel) -> None:
 @pytest.mark.requirement("madvise-soft-offline-content")
 def test_soft_offline_keeps_the_content(poisonable: Kernel) -> None:
     seen = poisonable.run((written(0, 2),), madvise(0, 1, "COLD"), madvise(0, 2, "SOFT_OFFLINE"))
-    assert seen.results == (0, 0)
+    assert seen.results in ((0, 0), (0, -EBUSY))  # as the model of this kernel allows
     assert [seen.after(1).page(page) for page in (0, 1)] == [
         seen.after(0).page(page) for page in (0, 1)
     ]

@@ -116,6 +116,7 @@ class AddressSpace:
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
                  "tables", "memory_error", "allocations", "pause", "behind_stale", "choices",
+                 "deactivated",
                  "zero_poisoned", "watched_from", "watched_to", "slept", "storm")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
@@ -142,6 +143,7 @@ class AddressSpace:
         self.slept = False  # the call came to sleep there
         self.storm = False  # signals come all the time, during the call
         self.choices: tuple[Alternative, ...] = ()  # what else the call at hand may return
+        self.deactivated: set[int] = set()  # arena pages that COLD took off their list for a while
         self.zero_poisoned = False  # for sure: the zero page was, by this program
         self.unsure = ""  # why the state is not known any more, or ""
 
@@ -179,6 +181,8 @@ class AddressSpace:
         self.pte[index] = PTE_NONE
         self.copy_of[index] = NO_COPY
         self.lazy[index] = False
+        if self.deactivated:
+            self.deactivated.discard(index)
         if self.bytes:
             self.bytes.pop(index, None)
 

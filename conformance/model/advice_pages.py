@@ -91,6 +91,10 @@ def cold(space: AddressSpace, vma: Vma, start: int, end: int) -> int:
     if vma.flags & (f.LO | f.PF | f.HT):
         return _not_on_lists(vma)
     met("madvise-cold-kept")
+    if space.facts.lru_gen:
+        for index in space.arena_span(start, end):
+            if space.pte[index] == PTE_PRESENT:
+                space.deactivated.add(index)
     return 0
 
 

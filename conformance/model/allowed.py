@@ -34,6 +34,8 @@ REASONS: Final[dict[str, str]] = {
     "signal-storm": "how many signals come during a call, a timer decides",
     "zero-page": "the zero page that all processes share may have been poisoned before, by any "
     "program since the kernel started (memory_failure)",
+    "lru-batch": "a page that COLD has just looked at may wait for its place on a list in a batch "
+    "of its processor, and cannot be migrated from there (folio_deactivate)",
     "reclaim-may-drop": "PAGEOUT and memory pressure may unmap a page that can be read back",
 }
 REASON_RULES: Final[dict[str, str]] = {
@@ -47,5 +49,6 @@ REASON_RULES: Final[dict[str, str]] = {
     "allocation-spared": "allocation-spared",
     "signal-storm": "signal-storm",
     "zero-page": "madvise-poison-zero",
+    "lru-batch": "madvise-soft-offline-content",
     "reclaim-may-drop": "madvise-pageout-kept",
 }

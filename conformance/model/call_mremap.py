@@ -334,6 +334,9 @@ def _move_page(space: AddressSpace, old: int, new: int) -> None:
     space.pte[target] = space.pte[source]
     space.copy_of[target] = space.copy_of[source]
     space.lazy[target] = space.lazy[source]
+    if source in space.deactivated:
+        space.deactivated.remove(source)
+        space.deactivated.add(target)
     if source in space.why:
         space.why[target] = space.why[source]
     if source in space.bytes:

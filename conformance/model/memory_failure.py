@@ -37,6 +37,7 @@ HWPOISON, SOFT_OFFLINE = 100, 101
 POISON: Final = (HWPOISON, SOFT_OFFLINE)
 _NOT_ALONE: Final = "memory failure in a page that is not the process's alone"
 _ZERO: Final = "zero-page"
+_BATCH: Final = "lru-batch"
 
 
 def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> int:
@@ -47,7 +48,10 @@ def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> in
     if not space.facts.cap_sys_admin:
         cite("madvise-poison-capability")
         return EPERM
+    waiting = space.deactivated and advice == SOFT_OFFLINE
     for page in range(first, first + pages):
+        if waiting and page - space.base in space.deactivated:
+            return _offline_waiting_page(space, page, first + pages - page)
         vma = _pin(space, page)
         if isinstance(vma, int):
             if vma == EFAULT:
@@ -80,6 +84,23 @@ def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> in
         space.pte[index] = PTE_POISON
         space.memory_error = True
     return 0
+
+
+def _offline_waiting_page(space: AddressSpace, page: int, pages: int) -> int:
+    """From a page on that a batch may have hold of: the call ends there, or it goes on. Source:
+    folio_deactivate(), lru_deactivate_fn(); soft_offline_in_use_page() of what it cannot isolate or
+    migrate."""
+    waiting = {index + space.base for index in space.deactivated}
+    space.deactivated.clear()
+    alike = all(
+        0 <= other - space.base < space.count and space.pte[other - space.base] == PTE_PRESENT
+        for other in range(page, page + pages)
+    )
+    result = inject_error(space, page, pages, SOFT_OFFLINE)
+    space.deactivated.update(other - space.base for other in waiting)
+    if not space.unsure:
+        space.choices = (*space.choices, Alternative(-EBUSY, _BATCH, alike))
+    return result
 
 
 def _pin(space: AddressSpace, page: int) -> Vma | int:

@@ -80,6 +80,7 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     config_swap: bool = True
     thp: str = "madvise"  # always, madvise, never, or absent
     ksm_running: bool = False
+    lru_gen: bool = False  # pages age by generations: the multi-generational LRU is on
     fault_around_pages: int = 16
     memcg_reclaim: bool = False  # memory.reclaim of the cgroup that programs run in
     fail_nth: bool = False  # the n-th allocation of a call can be made to fail

@@ -10,7 +10,7 @@ from conformance.abi.errnos import EBUSY, EFAULT, EHWPOISON, EIO, ENOTRECOVERABL
 from conformance.model.prediction import Prediction
 from conformance.oracle.judge import judge
 from conformance.oracle.verdict import VerdictKind
-from conformance.program.call import IoRange, Madvise, ProcessMadvise, Step, TouchPages
+from conformance.program.call import IoRange, Madvise, Mremap, ProcessMadvise, Step, TouchPages
 from conformance.program.mapping import (
     Backing,
     FileSlot,
@@ -141,3 +141,36 @@ def test_either_way_the_state_is_judged(seen: int) -> None:
     wrong = Snapshot(last.step, last.child, (*last.vmas[:2], 0, last.vmas[3]), last.pages)
     outcome = Outcome(Status.DONE, (*prediction.results[:-1], seen), (), (wrong,))
     assert judge(program, outcome, prediction).bad
+
+
+def others(prediction: Prediction) -> list[tuple[int, bool]]:
+    """What else the last step may return, and whether it leaves the same state."""
+    last = len(prediction.results) - 1
+    return [(one.value, one.alike) for one in prediction.alternatives.get(last, ())]
+
+
+COLD = Madvise(page_address(0), PAGE, 20)
+
+
+def test_what_cold_took_off_its_list_may_be_busy() -> None:
+    offline = poison(0, 2, SOFT_OFFLINE)
+    prediction = after(anon(0, 2, 2), COLD, offline, lru_gen=True)
+    assert own(prediction, 1) == [0]
+    assert others(prediction) == [(-EBUSY, True)]
+    assert others(after(anon(0, 2, 2), COLD, offline)) == []  # it was on the inactive list
+    assert others(after(anon(0, 2, 2), COLD, poison(1, 1, SOFT_OFFLINE), lru_gen=True)) == []
+    gone = Madvise(page_address(0), PAGE, 4)
+    again = after(anon(0, 2, 2), COLD, gone, TouchPages(0, 1), offline, lru_gen=True)
+    assert others(again) == []  # another page
+
+
+def test_what_is_busy_ends_the_call_before_later_pages_are_looked_at() -> None:
+    prediction = after(anon(0, 2, 1), COLD, poison(0, 2, SOFT_OFFLINE), lru_gen=True)
+    assert own(prediction, 1) == [-EIO]
+    assert others(prediction) == [(0, True), (-EBUSY, False)]
+
+
+def test_a_page_is_as_busy_where_it_was_moved_to() -> None:
+    move = Mremap(page_address(0), PAGE, PAGE, page_address(4))
+    prediction = after(anon(0, 1, 1), COLD, move, poison(4, 1, SOFT_OFFLINE), lru_gen=True)
+    assert others(prediction) == [(-EBUSY, True)]

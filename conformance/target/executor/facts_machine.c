@@ -63,6 +63,17 @@ static void ksm_running(struct finding *f, const struct ground *ground)
 	found(f, !read_number("/sys/kernel/mm/ksm/run", &run) && run == 1);
 }
 
+static void lru_gen(struct finding *f, const struct ground *ground)
+{
+	char text[32] = "";
+	unsigned long enabled = 0;
+
+	(void)ground;
+	if (!read_text("/sys/kernel/mm/lru_gen/enabled", text, sizeof(text)))
+		enabled = strtoul(text, NULL, 0);
+	found(f, enabled & 1);
+}
+
 static void reclaim(struct finding *f, const struct ground *ground)
 {
 	(void)ground;
@@ -234,6 +245,7 @@ const struct fact facts_of_machine[] = {
 	{ "config_swap", FACT_BOOL, config_swap },
 	{ "thp", FACT_TEXT, thp },
 	{ "ksm_running", FACT_BOOL, ksm_running },
+	{ "lru_gen", FACT_BOOL, lru_gen },
 	{ "max_map_count", FACT_NUMBER, max_map_count },
 	{ "memcg_reclaim", FACT_BOOL, reclaim },
 	{ "fail_nth", FACT_BOOL, fail_nth },
