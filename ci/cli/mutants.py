@@ -20,7 +20,7 @@ from fuzz.engine.budget import RANDOM
 from fuzz.mutants.catalogue import Mutant, MutantNameError, chosen
 from fuzz.mutants.demo import Demonstration, demonstrate
 from fuzz.mutants.hunters import ENGINES
-from fuzz.mutants.kill_score import SECONDS, SEED, Plan, Score, kill_all
+from fuzz.mutants.kill_score import SEED, Plan, Score, kill_all, seconds_for
 
 WORKERS_MAX: Final = 256
 JSON_FORMAT: Final = 1
@@ -32,7 +32,10 @@ DEMO_MUTANTS: Final = ("shim/gap_counted_twice", "kernel/gap_counted_twice")
 @click.argument("names", nargs=-1)
 @target_option("shim")
 @click.option(
-    "--time", "seconds", type=Duration(), default=SECONDS, help="For each mutant.  [default: 60]"
+    "--time",
+    "given_seconds",
+    type=Duration(),
+    help="For each mutant.  [default: 60; 300 on qemu-debug]",
 )
 @click.option("--seed", type=Integer(), default=SEED, show_default=True, help="Of the programs.")
 @click.option(
@@ -63,7 +66,7 @@ DEMO_MUTANTS: Final = ("shim/gap_counted_twice", "kernel/gap_counted_twice")
 def command(
     names: tuple[str, ...],
     targets: tuple[str, ...],
-    seconds: float,
+    given_seconds: float | None,
     seed: int,
     workers: int | None,
     json_path: Path | None,
@@ -88,6 +91,7 @@ def command(
         for mutant in mutants:
             click.echo(f"{mutant.id:<36} {mutant.requirement:<28} {mutant.what}")
         return exit_codes.CONFORMANT
+    seconds = seconds_for(mutants) if given_seconds is None else given_seconds
     plan = Plan(seconds, seed, engines[0])
     if demo:
         demo_mutant = next((m for m in mutants if m.id in DEMO_MUTANTS and not names), mutants[0])

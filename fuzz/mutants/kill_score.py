@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import get_context
@@ -44,6 +44,8 @@ from fuzz.triage.examine import FULL_LOOK, examine
 from fuzz.triage.stability import RACE_RUNS
 
 SECONDS: Final = 60.0  # for each mutant
+SLOW_SECONDS: Final = 300.0  # on a guest that runs a tenth as many programs
+SLOW: Final = "qemu-debug"
 SEED: Final = 1
 IN_FLIGHT: Final = 2  # batches: a mutant is sought on a CPU that others use as well
 # A guest that stands still is waited for, 10 s for each program that does it and as long again for
@@ -82,6 +84,12 @@ class Plan(msgspec.Struct, frozen=True):
     seconds: float = SECONDS
     seed: int = SEED
     engine: str = RANDOM
+
+
+def seconds_for(mutants: Sequence[Mutant]) -> float:
+    """As long as each is to be sought, if nobody says how long."""
+    slow = any(mutant.target.startswith(SLOW) for mutant in mutants)
+    return SLOW_SECONDS if slow else SECONDS
 
 
 def kill(mutant: Mutant, plan: Plan, give_up: Callable[[], bool] = lambda: False) -> Score:

@@ -18,7 +18,7 @@ from fuzz.engine.schedule import BATCH
 from fuzz.mutants import kill_score
 from fuzz.mutants.catalogue import Mutant, MutantNameError, catalogue, chosen
 from fuzz.mutants.kernel_mutants import GUESTS
-from fuzz.mutants.kill_score import Plan, batch_size, clean_target, kill, tells
+from fuzz.mutants.kill_score import Plan, batch_size, clean_target, kill, seconds_for, tells
 from fuzz.tests.test_engine_suspects import Actor
 
 SPLAT = Mutant(
@@ -164,3 +164,8 @@ def test_a_process_of_the_pool_keeps_one_clean_guest_until_it_breaks(
             assert (target.name, len(opened)) == (SPLAT.clean, 2)
         kill_score._close_kept()
         assert opened[1].closed
+
+
+def test_a_slow_guest_is_given_as_many_programs_not_as_little_time() -> None:
+    assert seconds_for(chosen((), "qemu-debug")) >= 4 * seconds_for(chosen((), "uml"))
+    assert seconds_for(chosen((), "uml")) == seconds_for(chosen((), "shim"))
