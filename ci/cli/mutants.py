@@ -35,7 +35,7 @@ DEMO_MUTANTS: Final = ("shim/gap_counted_twice", "kernel/gap_counted_twice")
     "--time",
     "given_seconds",
     type=Duration(),
-    help="For each mutant.  [default: 60; 300 on qemu-debug]",
+    help="For each mutant.  [default: 60; 600 on qemu-debug]",
 )
 @click.option("--seed", type=Integer(), default=SEED, show_default=True, help="Of the programs.")
 @click.option(

@@ -44,7 +44,7 @@ from fuzz.triage.examine import FULL_LOOK, examine
 from fuzz.triage.stability import RACE_RUNS
 
 SECONDS: Final = 60.0  # for each mutant
-SLOW_SECONDS: Final = 300.0  # on a guest that runs a tenth as many programs
+SLOW_SECONDS: Final = 600.0  # on a guest that runs a tenth as many programs
 SLOW: Final = "qemu-debug"
 SEED: Final = 1
 IN_FLIGHT: Final = 2  # batches: a mutant is sought on a CPU that others use as well
