@@ -22,6 +22,7 @@ from conformance.target.guest_machine import (
     Machine,
     machine_of,
     qemu,
+    qemu_checked,
     qemu_plain,
     qemu_plain_counted,
     qemu_plain_two,
@@ -157,8 +158,11 @@ def test_what_the_user_appends_comes_last(tmp_path: Path, monkeypatch: pytest.Mo
     for start, processors, threads in machines:
         command = start(boot)
         assert command[command.index("-smp") + 1] == processors
-        assert command[command.index("-accel") + 1] == f"tcg,thread={threads}"
+        assert command[command.index("-accel") + 1].split(",")[:2] == ["tcg", f"thread={threads}"]
         assert ("-icount" in command) == (start is qemu_plain_counted)
+    for start, disabled in ((qemu_checked, True), (qemu, False), (qemu_two, False)):
+        command = start(boot)
+        assert ("cgroup_disable=memory" in command[command.index("-append") + 1]) == disabled
 
 
 @pytest.mark.parametrize(
