@@ -54,7 +54,8 @@ def test_populate_stops_at_a_poisoned_page(poisonable: Kernel) -> None:
 @pytest.mark.requirement("madvise-soft-offline-content")
 def test_soft_offline_keeps_the_content(poisonable: Kernel) -> None:
     seen = poisonable.run((written(0, 2),), madvise(0, 1, "COLD"), madvise(0, 2, "SOFT_OFFLINE"))
-    assert seen.results in ((0, 0), (0, -EBUSY))  # as the model of this kernel allows
+    busy = -EBUSY if poisonable.target.facts.lru_gen else 0  # in a batch, or out of it by now
+    assert seen.results in ((0, 0), (0, busy))
     assert [seen.after(1).page(page) for page in (0, 1)] == [
         seen.after(0).page(page) for page in (0, 1)
     ]

@@ -89,7 +89,8 @@ def inject_error(space: AddressSpace, first: int, pages: int, advice: int) -> in
 def _offline_waiting_page(space: AddressSpace, page: int, pages: int) -> int:
     """From a page on that a batch may have hold of: the call ends there, or it goes on. Source:
     folio_deactivate(), lru_deactivate_fn(); soft_offline_in_use_page() of what it cannot isolate or
-    migrate."""
+    migrate. On 6.12 and 7.3 the call was EBUSY each time, and never where lru_add_drain() had been
+    in between: COLD or PAGEOUT of any other page begins with it."""
     waiting = {index + space.base for index in space.deactivated}
     space.deactivated.clear()
     alike = all(
