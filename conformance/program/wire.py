@@ -98,6 +98,7 @@ class Observe(IntFlag):
     COVER_NEW = 64  # Outcome.coverage: edges that this executor has not told before
     COVER_EDGES = 128  # the same: all edges of the program
     COVER_PLACES = 256  # and the places that all programs reached since it was asked last
+    NO_LEAKS = 512  # what they leave behind is not looked at: 40 ms, for a batch that is not full
 
 
 class Section(IntEnum):

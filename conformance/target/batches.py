@@ -31,12 +31,14 @@ _HEAD: Final = Struct("<4Q")  # of an encoded program
 
 
 class Submission:
-    """What one submit() handed over, and its outcomes so far, in the order of the programs."""
+    """What one submit() handed over, and its outcomes so far, in the order of the programs.
+    quick: what it leaves behind is not looked at."""
 
-    __slots__ = ("missing", "outcomes", "programs")
+    __slots__ = ("missing", "outcomes", "programs", "quick")
 
-    def __init__(self, programs: int) -> None:
+    def __init__(self, programs: int, quick: bool = False) -> None:
         self.programs = programs
+        self.quick = quick
         self.missing = programs
         self.outcomes: list[Outcome | None] = [None] * programs
 
@@ -102,7 +104,7 @@ def cut(
 
     Raises TargetError naming the first program that is too large to run at all.
     """
-    submission = Submission(len(programs))
+    submission = Submission(len(programs), bool(observe & Observe.NO_LEAKS))
     batches: deque[Batch] = deque()
     encoded: list[bytes] = []
     first = words_bytes = outcomes_bytes = 0

@@ -180,7 +180,7 @@ class ExecutorTarget:
             pair = self._free_pairs.pop(0)
             size = self._ring.put(pair, batch.encoded)
             self._running.append((pair, batch))
-            self.process.ring_bell(pair, size, len(batch.encoded))
+            self.process.ring_bell(pair, size, len(batch.encoded), batch.submission.quick)
 
     def _advance(self) -> None:
         """Wait for the oldest running batch, or recover from the loss of the executor."""

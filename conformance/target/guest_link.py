@@ -202,7 +202,7 @@ class GuestLink:
         self.starts += 1
 
     def ring_bell(self, pair: int, size: int, count: int, quick: bool = False) -> None:
-        """Hand over a batch. quick: it is not looked at for leaks, which takes 40 ms."""
+        """Hand over a batch. quick: what it leaves behind is not looked at, which takes 40 ms."""
         assert self._bell is not None, "start() comes first"
         self._reported = 0.0
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -171,6 +171,25 @@ def test_what_a_program_leaves_behind_in_its_process_is_told(
         assert (report.title, report.fatal) == (f"leak: {what}", False)
 
 
+@pytest.mark.parametrize(
+    ("observe", "looks"),
+    [
+        (wire.Observe.COVER_EDGES, True),
+        (wire.Observe.COVER_PLACES, True),
+        (wire.Observe.NO_LEAKS, False),
+    ],
+)
+def test_only_who_says_so_is_not_looked_at(
+    tmp_path: Path, observe: wire.Observe, looks: bool
+) -> None:
+    slabs = Slabs(tmp_path / "slab", "mm_struct")
+    with executor(slabs, tmp_path) as running:
+        with slabs.growing("mm_struct"):
+            running.run([*SLOW_BATCH, raw_program(LEFT_OPEN, observe=observe)], observe)
+        said = running.said()
+    assert [f"leak: {what}" in said for what in ("mm_struct", "descriptors")] == [looks, looks]
+
+
 def test_usual_programs_leave_nothing_behind(tmp_path: Path) -> None:
     programs = [
         loads(path.read_bytes(), path.name, guest=True).program

@@ -55,6 +55,12 @@ def test_halves_are_the_whole(count: int) -> None:
     assert left.submission is right.submission is submission
 
 
+def test_what_is_not_to_be_looked_at_for_leaks_says_so() -> None:
+    asked = (Observe(0), Observe.COVER_EDGES, Observe.SMAPS | Observe.NO_LEAKS)
+    quick = [cut([program(1, 1)], observe, limits.PART_BYTES)[0].quick for observe in asked]
+    assert quick == [False, False, True]
+
+
 def test_a_long_batch_is_cut() -> None:
     count = limits.BATCH_PROGRAMS_MAX + 1
     _, batches = cut([program(1, 1)] * count, Observe(0), limits.PART_BYTES)

@@ -37,7 +37,8 @@ QUIET: Final = Program((Mapping(Kind.ANON, 0, 1),), (Munmap(ARENA_BASE, PAGE),))
 def edges_of(target: Target, programs: Sequence[Program]) -> list[frozenset[int]]:
     """The edges that each program takes, all of them, in one run; none where there is no KCOV.
     Raises TargetError."""
-    return [edges_in(outcome) for outcome in target.run_batch(programs, Observe.COVER_EDGES)]
+    observe = Observe.COVER_EDGES | Observe.NO_LEAKS
+    return [edges_in(outcome) for outcome in target.run_batch(programs, observe)]
 
 
 def stable_edges(
@@ -53,7 +54,8 @@ def stable_edges(
 def places_of(target: Target) -> tuple[int, ...]:
     """Flat (address, how often): what all programs reached since this was asked last, told by a
     program that does next to nothing. Raises TargetError."""
-    (outcome,) = target.run_batch([QUIET], Observe.COVER_NEW | Observe.COVER_PLACES)
+    observe = Observe.COVER_NEW | Observe.COVER_PLACES | Observe.NO_LEAKS
+    (outcome,) = target.run_batch([QUIET], observe)
     return outcome.coverage.places if outcome.coverage else ()
 
 

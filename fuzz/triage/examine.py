@@ -7,7 +7,7 @@ from typing import Final
 
 from conformance.model.policy import DEFAULT_POLICY, Policy
 from conformance.model.predict import predict
-from conformance.oracle.identity import Identity, identify
+from conformance.oracle.identity import KERNEL, Identity, identify
 from conformance.oracle.judge import judge
 from conformance.oracle.verdict import Verdict
 from conformance.program.outcome import Outcome
@@ -72,6 +72,8 @@ def still_fails(
 ) -> StillFails:
     """Asks of programs whether they show the same bug (Identity.alike). runs: for a flaky
     finding, how often each is run; one run that shows it is enough."""
+    if identity.surface != KERNEL:
+        observe |= Observe.NO_LEAKS  # the kernel's log tells of leaks, too
 
     def ask(programs: Sequence[Program]) -> list[bool]:
         repeated = [program for program in programs for _ in range(runs)]

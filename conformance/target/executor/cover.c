@@ -98,12 +98,6 @@ void cover_batch(bool again)
 		memcpy(cover->told_before, cover->told, sizeof(cover->told));
 }
 
-/* Was the last batch run only to see where its programs go, which had been run before? */
-bool cover_was_all(void)
-{
-	return cover && cover->asked & (OBSERVE_COVER_EDGES | OBSERVE_COVER_PLACES);
-}
-
 /* From now on the kernel traces this process, into one of the buffers. */
 bool cover_enable(u32 buffer)
 {

@@ -23,6 +23,7 @@
 #define BELL_QUICK (1ul << 32) /* of a doorbell's first word: no look for leaks */
 #define SIGN_OF_LIFE 0x4556494c41ul /* first word of what is no reply */
 #define PROGRAMS_PER_CHILD 64
+#define FDS_MAX 512
 #define DEADLINE_MS 2000
 
 #define EXIT_USAGE 2
@@ -101,6 +102,7 @@ struct record {
 	volatile u32 race_actors;
 	volatile u32 race_ready; /* actors that stand at the start */
 	volatile u32 race_left; /* futex: actors that still run */
+	volatile bool race_second_ends; /* the second process is one of them, and ends in the race */
 	s64 race_results[RACE_RESULTS_MAX];
 	s64 results[RECORD_RESULTS];
 	u64 peeks[RECORD_PEEK_WORDS];
@@ -254,6 +256,7 @@ extern struct subject myself;
 
 /* files.c: file slots */
 
+extern u32 fds_limit; /* every descriptor is below; FDS_MAX at most */
 void files_create(void);
 void files_group(void);
 bool files_prepare(const struct program *program);
@@ -308,7 +311,6 @@ void heirs_report(void);
 enum { COVER_OWN, COVER_VICTIM, COVER_BUFFERS }; /* of whom a buffer is */
 
 void cover_batch(bool again);
-bool cover_was_all(void);
 void cover_prepare(const struct program *program);
 bool cover_enable(u32 buffer);
 void cover_begin(const struct program *program);

@@ -31,6 +31,10 @@ static struct pool_file {
 	bool poisoned; /* some of its pages may be gone, and fault for ever */
 } *pool HOT_DATA; /* shared with the children: what one dirties the next one cleans */
 
+u32 fds_limit;
+
+_Static_assert(POOL_FIRST_FD + 2 * POOL_MAX <= FDS_MAX, "the pool has room");
+
 static u32 pool_size, group;
 static const char *const folders[] = { [BACKING_TMPFS] = "/dev/shm", [BACKING_DISK] = NULL };
 
@@ -57,7 +61,8 @@ void files_create(void)
 	if (limit.rlim_cur < POOL_FIRST_FD + 2 * FILE_SLOTS || setrlimit(RLIMIT_NOFILE, &limit))
 		fail("the limit of open files (ulimit -n) is %lu; the executor needs %d",
 		     (unsigned long)limit.rlim_max, POOL_FIRST_FD + 2 * FILE_SLOTS);
-	pool_size = (limit.rlim_cur - POOL_FIRST_FD) / 2;
+	fds_limit = limit.rlim_cur;
+	pool_size = (fds_limit - POOL_FIRST_FD) / 2;
 	pool = shared_create(pool_size * sizeof(*pool), "the pool of files");
 	for (u32 i = 0; i < FILE_SLOTS; i++)
 		slots[i].memfd = -1;

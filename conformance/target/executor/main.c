@@ -139,7 +139,6 @@ static void prepare(void)
 static void run_batch(const struct doorbell *bell, u64 *used, bool again)
 {
 	cover_batch(again);
-	record->residue_due = options.slabs && leaks_due(bell->count);
 	if (batch_run(ring_programs(bell->part, bell->bytes), bell->bytes, bell->count,
 		      ring_outcomes(bell->part), ring_part_bytes(), used))
 		fail("%lu programs are too many for the ring", (unsigned long)bell->count);
@@ -148,11 +147,8 @@ static void run_batch(const struct doorbell *bell, u64 *used, bool again)
 /* Growth that comes with each run of the batch is a leak; the last run is answered for. */
 static void check_leaks(const struct doorbell *bell, u64 *used)
 {
-	u64 grown;
+	u64 grown = leaks_look();
 
-	if (!leaks_due(bell->count))
-		return;
-	grown = leaks_look();
 	alive();
 	for (u32 run = 1; run < LEAK_RUNS && grown; run++) {
 		run_batch(bell, used, true);
@@ -182,8 +178,9 @@ static int serve(void)
 		if (bell.part > 1 || bell.bytes > ring_part_bytes() || bell.bytes % 8)
 			fail("a doorbell names no part of the ring");
 		alive_begin();
+		record->residue_due = !quick && options.slabs && leaks_due(bell.count);
 		run_batch(&bell, &used, false);
-		if (!quick && !cover_was_all())
+		if (record->residue_due)
 			check_leaks(&bell, &used);
 		ring_publish(bell.part, used);
 		reply(bell.part, used, bell.count, read_taint());

@@ -6,6 +6,7 @@
  */
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 
 #include "executor.h"
@@ -14,16 +15,10 @@
 #define FDS_OF_EXECUTOR_END 250
 #define BYTES 4096
 
-struct dirent64 { /* as getdents64() gives it */
-	u64 inode, offset;
-	u16 bytes;
-	u8 type;
-	char name[];
-};
-
 static u32 fds_before, mappings_before;
 static int fds_known; /* opened by the executor itself since then */
-static u8 buffer[BYTES] __attribute__((aligned(8)));
+static struct pollfd files[FDS_MAX];
+static u8 buffer[BYTES];
 
 /* A descriptor that stays open for later programs. */
 void residue_expect(int fds)
@@ -31,30 +26,27 @@ void residue_expect(int fds)
 	fds_known += fds;
 }
 
-static bool is_own(const char *name)
+static bool is_own(u32 fd)
 {
-	u32 number = 0;
-
-	for (; *name >= '0' && *name <= '9'; name++)
-		number = number * 10 + (*name - '0');
-	return number >= FDS_OF_EXECUTOR && number < FDS_OF_EXECUTOR_END;
+	return fd >= FDS_OF_EXECUTOR && fd < FDS_OF_EXECUTOR_END;
 }
 
+/*
+ * poll() knows which numbers are open, in one call. To list /proc/self/fd makes an inode for each,
+ * which goes when the process does: a third of the time of a process that runs one program.
+ */
 static u32 count_fds(void)
 {
-	long fd = sys(SYS_open, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), got;
 	u32 count = 0;
+	long err;
 
-	if (fd < 0)
-		child_fail("cannot open /proc/self/fd", fd);
-	while ((got = sys(SYS_getdents64, fd, buffer, BYTES)) > 0)
-		for (long at = 0; at < got;) {
-			const struct dirent64 *entry = (void *)(buffer + at);
-
-			count += !is_own(entry->name);
-			at += entry->bytes;
-		}
-	sys(SYS_close, fd);
+	for (u32 i = 0; i < fds_limit; i++)
+		files[i].fd = is_own(i) ? -1 : (int)i; /* -1 is passed over */
+	err = sys(SYS_poll, files, fds_limit, 0);
+	if (err < 0)
+		child_fail("cannot count the open files", err);
+	for (u32 i = 0; i < fds_limit; i++)
+		count += !is_own(i) && !(files[i].revents & POLLNVAL);
 	return count;
 }
 

@@ -45,6 +45,7 @@
 #define OBSERVE_COVER_NEW	64
 #define OBSERVE_COVER_EDGES	128
 #define OBSERVE_COVER_PLACES	256
+#define OBSERVE_NO_LEAKS	512
 
 /* Backing of a file slot */
 #define BACKING_MEMFD	0
