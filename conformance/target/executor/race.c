@@ -131,6 +131,7 @@ static void act(u32 index, const struct actor *actor)
 				asm volatile("" ::: "memory");
 			if (op.code == OP_EXIT) {
 				*results = 0;
+				record->race_second_ends |= actor->place == RACE_REMOTE;
 				actor_done();
 				sys(SYS_exit_group, 0);
 			}
@@ -233,6 +234,9 @@ static void wait_for_all(u32 n_actors, const int *pidfds)
 		for (u32 i = 0; i < n_actors; i++)
 			die_with(pidfds[i]);
 	}
+	if (record->race_second_ends) /* remote_finish() reaps it */
+		while (sys(SYS_waitid, P_PIDFD, remote_process(), &info, WEXITED | WNOWAIT, 0) == -EINTR)
+			;
 	for (u32 i = 0; i < n_actors; i++) {
 		thread_wait(&running[i]);
 		if (pidfds[i] < 0)
@@ -278,6 +282,7 @@ static void run_all(const u64 *word)
 	record->race_actors = *word;
 	record->race_left = *word;
 	record->race_ready = 0;
+	record->race_second_ends = false;
 	for (u64 i = 0; i < *word; i++) {
 		at = actor_at(at, 0, &actor);
 		err = 1;
