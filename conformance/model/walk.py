@@ -14,6 +14,8 @@ from conformance.model.huge_pages import collapse
 from conformance.model.page_state import NO_MEMORY, populate
 from conformance.model.pauses import ASK, DROP, PAGE, READ, WRITE
 from conformance.model.stale import taken_away
+from conformance.program.places import ARENA_END_MAX
+from conformance.program.places import PAGE as PAGE_BYTES
 from conformance.spec.cite import cite, met
 
 POPULATE_READ: Final = 22
@@ -35,6 +37,7 @@ _ZAPS: Final = frozenset(
 )
 # These let go of the lock in the middle of a VMA.
 _LETS_GO: Final = frozenset(BY_NAME[name].value for name in ("WILLNEED", "REMOVE"))
+AFTER_ARENA: Final = ARENA_END_MAX // PAGE_BYTES
 _DISCARDS: Final = frozenset(a.value for a in ADVICES if a.discard)
 
 
@@ -60,7 +63,7 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
     if advice in _FLAG_ADVICES:
         return apply_flags(space, vma, start, end, advice)
     if advice in (p.DONTNEED, p.DONTNEED_LOCKED, p.FREE):
-        return p.dontneed_free(space, vma, start, end, advice)
+        return _emptied(space, start, p.dontneed_free(space, vma, start, end, advice))
     if advice == p.COLD:
         return p.cold(space, vma, start, end)
     if advice == p.PAGEOUT:
@@ -70,12 +73,19 @@ def apply_part(space: AddressSpace, vma: Vma, start: int, end: int, advice: int)
     if advice == p.REMOVE:
         return p.remove(space, vma, start, end)
     if advice == p.GUARD_INSTALL:
-        return p.guard_install(space, vma, start, end)
+        return _emptied(space, start, p.guard_install(space, vma, start, end))
     if advice == p.GUARD_REMOVE:
         return p.guard_remove(space, vma, start, end)
     if advice == p.COLLAPSE:
         return collapse(space, vma, start, end)
     return populate_part(space, vma, start, end, advice == POPULATE_WRITE)
+
+
+def _emptied(space: AddressSpace, start: int, error: int) -> int:
+    """A sacrificed process may throw away what it needs itself: structs, data and stack."""
+    if not error and start >= AFTER_ARENA:
+        space.unsure = "what is left of a process that has thrown its own memory away"
+    return error
 
 
 def _seal_refuses(space: AddressSpace, vma: Vma) -> bool:
