@@ -33,6 +33,7 @@ from conformance.program.program import (
     Program,
     Rights,
 )
+from conformance.program.race import has_race
 from conformance.program.reach import (
     ARENA,
     POISON_ADVICES,
@@ -124,6 +125,9 @@ def _counts(program: Program) -> Iterator[Danger]:
         yield Danger("step", "of one program, one call has an allocation that fails (fail_nth)")
     if faults and program.whole:
         yield Danger("fail_nth", "is for an ordinary process: not together with whole = true")
+    if faults and has_race(program.steps):
+        # Which allocation failed and in which order the actors came would both have to be guessed.
+        yield Danger("fail_nth", "is for calls that come one after the other: not beside a race")
     placed = [*program.layout, *(s.mapping for s in program.steps if isinstance(s, c.Mmap))]
     if sum(mapping.kind is Kind.VVAR for mapping in placed) > 1:
         yield Danger("mapping", "more than one is of kind vvar; a process has one")

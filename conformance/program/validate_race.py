@@ -32,6 +32,7 @@ from conformance.program.struct_shapes import shape_of
 KINDS: Final = frozenset({Kind.ANON, Kind.NORESERVE, Kind.MEMFD, Kind.TMPFS, Kind.DISK, Kind.ZERO})
 STORES_MAX: Final = 4  # different words and values: each mixture of them is looked at
 COLLAPSE: Final = 25
+NOT_FOR_ACTORS: Final = frozenset((*POISON_ADVICES, COLLAPSE))
 Inside = Callable[[c.Step], Iterator[Danger]]
 _SURFACES: Final = (c.Madvise, c.ProcessMadvise, c.MadviseRanges)
 
@@ -103,7 +104,7 @@ def _call(step: c.Madvise | c.ProcessMadvise | c.MadviseRanges, remote: bool) ->
         advices = [step.advice]
     if remote and not isinstance(step, c.Madvise):
         yield Danger("call", "the second process has no structs: it calls madvise alone")
-    if any(advice & 0xFFFF_FFFF in (*POISON_ADVICES, COLLAPSE) for advice in advices):
+    if any(advice & 0xFFFF_FFFF in NOT_FOR_ACTORS for advice in advices):
         yield Danger("advice", "poison and COLLAPSE are not for actors")
 
 

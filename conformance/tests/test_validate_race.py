@@ -22,3 +22,13 @@ def test_nobody_races_a_process_that_has_exited() -> None:
         assert (
             str(problem) == "step 3 (race): place: the second process has exited in a race before"
         )
+
+
+def test_no_allocation_fails_beside_a_race() -> None:
+    call = c.Madvise(p.ARENA_BASE, p.PAGE, BY_NAME["COLD"].value)
+    fails = c.Madvise(p.ARENA_BASE, p.PAGE, BY_NAME["RANDOM"].value, fail_nth=1)
+    race = c.Race((c.Actor((call,)), c.Actor((call,))))
+    layout = (Mapping(Kind.ANON, 0, 4),)
+    assert not validate(Program(layout, (call, fails)), guest=True)
+    (problem,) = validate(Program(layout, (race, fails)), guest=True)
+    assert "not beside a race" in str(problem)
