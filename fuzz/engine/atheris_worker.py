@@ -25,7 +25,7 @@ from fuzz.engine.driven import DrivenWorker, Over
 from fuzz.engine.examine import Examiner
 from fuzz.engine.libfuzzer import Inputs, counters_of, seed_folder
 from fuzz.engine.schedule import observe_of, target_of
-from fuzz.guidance.ahead import Ahead, Counters
+from fuzz.guidance.ahead import BATCH, Ahead, Counters
 from fuzz.guidance.atheris_loop import fuzz_programs, mutate_bytes
 
 NUMBER: Final = -1  # of a program in the campaign: none can be made again from it
@@ -44,11 +44,11 @@ class AtherisWorker(DrivenWorker):
         for lane in self.lanes:
             lane.examiner = Examiner(lane.target, cite=True)
         self._batches = count()
-        ahead = Ahead(self._run)
-        made = Path(tempfile.mkdtemp(prefix="madvet-corpus-", dir=choose_tmp_root()))
+        made = Path(tempfile.mkdtemp(prefix="madvet-corpus-", dir=_memory()))
         self._made = made
         corpus = Path(self.options.corpus) if self.options.corpus else made
         corpus.mkdir(parents=True, exist_ok=True)
+        ahead = Ahead(self._run, lambda: inputs.news(corpus))
         folders = [corpus, seed_folder()]
         self._guard(ahead.preload, inputs.of_folders(folders))
 
@@ -80,6 +80,8 @@ class AtherisWorker(DrivenWorker):
         batch = next(self._batches)
         lane = self.lanes[target_of(batch, len(self.lanes))]
         observe = observe_of(batch, len(self.lanes)) | Observe.COVER_EDGES
+        if len(programs) < BATCH:
+            observe |= Observe.NO_LEAKS  # full batches are looked at often enough
         lane.start(NUMBER, programs, observe)
         examined = lane.finish()
         lane.suspects = [suspect._replace(number=NUMBER) for suspect in lane.suspects]
@@ -110,3 +112,9 @@ class AtherisWorker(DrivenWorker):
                 lane.target.close()
             shutil.rmtree(self._made, ignore_errors=True)
             os._exit(status)
+
+
+def _memory() -> Path:
+    """Where a corpus goes that nobody keeps: some hundred files a second that no disk need see."""
+    memory = Path("/dev/shm")
+    return memory if os.access(memory, os.W_OK | os.X_OK) else choose_tmp_root()

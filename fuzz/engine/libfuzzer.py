@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -14,6 +15,7 @@ from fuzz.generate.options import GenerateOptions
 from fuzz.generate.programs import generate
 from fuzz.generate.seeded import SeededChooser
 from fuzz.guidance.ahead import Counters, Mutant
+from fuzz.guidance.cost import affordable
 from fuzz.guidance.model_marks import marks_of
 from fuzz.guidance.mutate import Mutator
 from fuzz.guidance.program_bytes import ProgramBytes
@@ -54,11 +56,16 @@ class Inputs:
         self._mutate_bytes = mutate_bytes
         self._seed = options.seed
         self._number = salt << 32
+        self._names: set[str] = set()  # of files that news() has seen
         self.dictionary = DICTIONARY if DICTIONARY.is_file() else None
 
     def mutant(self, data: bytes, most: int, number: int) -> Mutant:
         """One input, changed; of at most so many bytes. number: the fuzzer's random one."""
-        chooser = self._reseeded(number)
+        self._reseeded(number)
+        return affordable(self._chooser, lambda: self._mutant(data, most), _program_of)
+
+    def _mutant(self, data: bytes, most: int) -> Mutant:
+        chooser = self._chooser
         if chooser.chance(1, FRESH_ONE_IN):
             return self._fresh(most)
         if self._mutate_bytes is not None and chooser.chance(1, BYTES_ONE_IN):
@@ -70,6 +77,9 @@ class Inputs:
     def child(self, data: bytes, other: bytes, most: int, number: int) -> Mutant:
         """A program that has something of two."""
         self._reseeded(number)
+        return affordable(self._chooser, lambda: self._child(data, other, most), _program_of)
+
+    def _child(self, data: bytes, other: bytes, most: int) -> Mutant:
         one, two = self.bytes.program(data), self.bytes.program(other)
         program = self._mutator.cross(one, two)
         if program is not None:
@@ -80,10 +90,17 @@ class Inputs:
         """The inputs that lie in folders, as the fuzzer will read them."""
         return [Mutant(data, self.bytes.program(data)) for data in _files(folders)]
 
-    def _reseeded(self, number: int) -> SeededChooser:
+    def news(self, folder: Path) -> list[Mutant]:
+        """The inputs in a folder that this has neither made nor read."""
+        fresh = {path.name for path in folder.iterdir()} - self._names
+        self._names |= fresh
+        files = _files([folder / name for name in sorted(fresh)])
+        found = [data for data in files if not self.bytes.knows(data)]
+        return [Mutant(data, self.bytes.program(data)) for data in found]
+
+    def _reseeded(self, number: int) -> None:
         self._number += 1
         self._chooser.reseed(self._seed ^ number << 32, self._number)
-        return self._chooser
 
     def _as_input(self, program: Program | None, most: int) -> Mutant:
         if program is None:
@@ -96,6 +113,10 @@ class Inputs:
         program = generate(self._chooser, self._generate)
         data = self.bytes.data(program)
         return Mutant(data, program) if len(data) <= most else Mutant(b"", self.bytes.program(b""))
+
+
+def _program_of(mutant: Mutant) -> Program:
+    return mutant.program
 
 
 def counters_of(one: Examined) -> Counters:
@@ -113,8 +134,11 @@ def seed_folder() -> Path:
     return CORPUS / "seeds"
 
 
-def _files(folders: Sequence[Path]) -> Iterator[bytes]:
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                yield path.read_bytes()
+def _files(paths: Sequence[Path]) -> Iterator[bytes]:
+    """What lies in files, and in folders. Others may take files away meanwhile."""
+    for path in paths:
+        if path.is_dir():
+            yield from _files(sorted(path.iterdir()))
+            continue
+        with suppress(FileNotFoundError):
+            yield path.read_bytes()

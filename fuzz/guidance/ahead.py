@@ -4,7 +4,8 @@ A byte fuzzer asks for a mutant, runs it, looks at the counters, and only then t
 A guest answers for 64 programs in little more time than for one. So the mutant that the fuzzer is
 given is one that has been run already: each call makes a new mutant of what the fuzzer chose and
 puts it at the end of the queue, and takes what lies in front with its coverage. The fuzzer's
-choices take effect one batch late; nothing else changes.
+choices take effect one batch late; nothing else changes. What it runs without having been given it
+comes from its folder, where others put what they find, and many at once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ TOLD_MAX: Final = 4 * BATCH  # results that wait for the fuzzer to run what they
 
 Counters = Sequence[int]  # the numbers of those that a program moved
 Run = Callable[[list[Program]], list[Counters]]
+News = Callable[[], Sequence["Mutant"]]
 
 
 class Mutant(NamedTuple):
@@ -30,10 +32,12 @@ class Mutant(NamedTuple):
 
 
 class Ahead:
-    """The queue. run: runs programs, and gives the counters of each, in order."""
+    """The queue. run: runs programs, and gives the counters of each, in order. news: inputs that
+    others have made, and that it has not given before."""
 
-    def __init__(self, run: Run, batch: int = BATCH) -> None:
+    def __init__(self, run: Run, news: News = tuple, batch: int = BATCH) -> None:
         self._run = run
+        self._news = news
         self._batch = batch
         self._waiting: list[Mutant] = []
         self._ready: deque[tuple[Mutant, Counters]] = deque()
@@ -61,6 +65,9 @@ class Ahead:
     def counters(self, data: bytes, decode: Callable[[bytes], Program]) -> Counters:
         """The counters of what the fuzzer runs: as a rule, what it was given last."""
         told = self._told.pop(data, None)
+        if told is None:
+            self.preload(self._news())
+            told = self._told.pop(data, None)
         if told is not None:
             return told
         (counters,) = self._counters([Mutant(data, decode(data))])

@@ -11,9 +11,10 @@ from conformance.program.program import Program
 from conformance.program.text import shortlex
 from conformance.spec.cite import HITS
 from conformance.target.target import Target
+from fuzz.guidance.cost import cost_of
 from fuzz.guidance.kcov import stable_edges
 from fuzz.guidance.model_marks import THEN, marks_of
-from fuzz.guidance.seed_pool import Seed, cost_of
+from fuzz.guidance.seed_pool import Seed
 
 BATCH: Final = 64  # programs
 

@@ -18,6 +18,7 @@ from conformance.program.wire import Observe
 from conformance.target.target import Target
 from fuzz.generate.programs import ProgramSource
 from fuzz.generate.seeded import SeededChooser
+from fuzz.guidance.cost import affordable
 from fuzz.guidance.kcov import edges_in, stable_edges
 from fuzz.guidance.model_marks import marks_of
 from fuzz.guidance.mutate import Mutator
@@ -69,8 +70,13 @@ class Guide:
     def _draw(self, number: int) -> Program:
         if self.waiting:
             return self.waiting.popleft()
+        if self._fresh or len(self.pool.seeds) < SEEDS_MIN:
+            return self._source.program(number)
+        return affordable(self._chooser, lambda: self._try(number), _itself)
+
+    def _try(self, number: int) -> Program:
         chooser, pool = self._chooser, self.pool
-        if self._fresh or len(pool.seeds) < SEEDS_MIN or chooser.chance(1, FRESH_ONE_IN):
+        if chooser.chance(1, FRESH_ONE_IN):
             return self._source.program(number)
         program = self._mutator.mutate(pool.pick(chooser).program, pool.pick(chooser).program)
         return program if program is not None else self._source.program(number)
@@ -101,3 +107,7 @@ class Guide:
     def _keep(self, seed: Seed, seeds: list[Seed]) -> None:
         if self.pool.add(seed):
             seeds.append(seed)
+
+
+def _itself(program: Program) -> Program:
+    return program

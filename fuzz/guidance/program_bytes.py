@@ -7,7 +7,6 @@ no program's text are the choices of the generator, so that every string of byte
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 from conformance.program.program import Program
@@ -19,7 +18,9 @@ from fuzz.generate.programs import generate
 
 # What every text begins with, a comment or its version: all else need not be parsed.
 BEGINNINGS: Final = (b"format", b"#")
-REMEMBERED: Final = 4096  # programs; a fuzzer asks for the same few again and again
+# Programs, 5 kB each. A fuzzer asks again and again for what it keeps; to parse one takes as long
+# as to run it.
+REMEMBERED: Final = 1 << 14
 
 
 class ProgramBytes:
@@ -28,17 +29,35 @@ class ProgramBytes:
     def __init__(self, options: GenerateOptions, guest: bool) -> None:
         self._options = options
         self._guest = guest
-        self.program = lru_cache(maxsize=REMEMBERED)(self._program)
+        self._remembered: dict[bytes, Program] = {}  # what was asked for last is last
 
     def data(self, program: Program) -> bytes:
         """The one form of a program."""
-        return dumps(program).encode()
+        data = dumps(program).encode()
+        self._remember(data, program)
+        return data
 
-    def _program(self, data: bytes) -> Program:
+    def program(self, data: bytes) -> Program:
         """The program that any bytes are."""
+        program = self._remembered.pop(data, None)
+        if program is None:
+            program = self._read(data)
+        self._remember(data, program)
+        return program
+
+    def knows(self, data: bytes) -> bool:
+        """Were they read or written not long ago?"""
+        return data in self._remembered
+
+    def _read(self, data: bytes) -> Program:
         if data.startswith(BEGINNINGS):
             try:
                 return loads(data, "input", self._guest).program
             except ProgramTextError:
                 pass  # cut or changed by a mutation of bytes: choices, then
         return generate(BytesChooser(data), self._options)
+
+    def _remember(self, data: bytes, program: Program) -> None:
+        self._remembered[data] = program
+        if len(self._remembered) > REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]

@@ -15,22 +15,15 @@ from typing import Final
 
 import msgspec
 
-from conformance.program.call import Fork, ForkExec
 from conformance.program.program import Program
 from fuzz.generate.chooser import Chooser
+from fuzz.guidance.cost import cost_of
 
 SEEDS_MAX: Final = 20_000  # 10 kB each; a kernel with ten files traced earned 2,000 in an hour
 # Energies are worked out again when the pool has grown by an eighth: each time costs as much as
 # there are edges in all seeds, 0.2 us each, so all times together cost nine times the last.
 GROWTH_ONE_IN: Final = 8
 ENERGY_UNIT: Final = 1 << 16  # energies are drawn as whole numbers
-# What a program costs beside its calls, in usual programs of some 1 ms on uml: a process that is
-# sacrificed, or made for it alone; a page that is mapped; a step; a fork that is looked at.
-WHOLE_COST: Final = 5.0
-ALONE_COST: Final = 1.0
-PAGE_COST: Final = 0.005
-STEP_COST: Final = 0.1
-FORK_COST: Final = 0.5
 
 
 class Seed(msgspec.Struct, frozen=True):
@@ -96,18 +89,3 @@ class SeedPool:
             energy /= cost_of(seed.program)
             energies.append(1 + int(energy * ENERGY_UNIT))
         self._weights = list(accumulate(energies))
-
-
-def cost_of(program: Program) -> float:
-    """How long it takes, about, in usual programs."""
-    cost = 0.5 + STEP_COST * len(program.steps) + PAGE_COST * program.arena_pages()
-    if program.whole:
-        cost += WHOLE_COST
-    elif program.isolated():
-        cost += ALONE_COST
-    for step in program.steps:
-        if isinstance(step, Fork):
-            cost += FORK_COST
-        elif isinstance(step, ForkExec):
-            cost += WHOLE_COST
-    return cost

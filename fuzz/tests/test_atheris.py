@@ -96,6 +96,41 @@ def test_what_was_not_run_ahead_is_run_alone() -> None:
     assert recorder.batches == [1, 1]
 
 
+def test_what_others_have_found_is_run_together() -> None:
+    recorder = Recorder()
+    news = [mutants()[:40]]
+    ahead = Ahead(recorder.run, lambda: news.pop() if news else [])
+    made = mutants()[:41]
+    decode = {one.data: one.program for one in made}.__getitem__
+    for one in made:
+        assert ahead.counters(one.data, decode) == (len(one.data),)
+    assert recorder.batches == [40, 1]
+
+
+def test_news_are_what_this_worker_has_neither_made_nor_read(tmp_path: Path) -> None:
+    inputs = Inputs(OPTIONS, False, 0)
+    mine, theirs, later, *_ = mutants()
+    inputs.bytes.data(mine.program)
+    for name, one in (("a", mine), ("b", theirs)):
+        (tmp_path / name).write_bytes(one.data)
+    assert inputs.news(tmp_path) == [theirs]
+    (tmp_path / "c").write_bytes(later.data)
+    (tmp_path / "a").unlink()
+    assert inputs.news(tmp_path) == [later]
+    assert inputs.news(tmp_path) == []
+
+
+def test_a_program_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ProgramBytes(DEFAULT, False)
+    one, two, *_ = mutants()
+    assert both.data(one.program) == one.data
+    assert both.program(two.data) == two.program
+    monkeypatch.setattr("fuzz.guidance.program_bytes.loads", lambda *_: pytest.fail("read again"))
+    assert both.program(one.data) is one.program
+    assert both.program(two.data) == two.program
+    assert both.knows(one.data)
+
+
 def test_what_the_fuzzer_never_runs_is_forgotten() -> None:
     ahead = Ahead(Recorder().run)
     left = iter(mutants() * 3)
