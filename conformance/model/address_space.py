@@ -116,7 +116,7 @@ class AddressSpace:
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
                  "tables", "memory_error", "allocations", "pause", "behind_stale", "choices",
-                 "deactivated",
+                 "deactivated", "halves",
                  "zero_poisoned", "watched_from", "watched_to", "slept", "storm")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
@@ -144,6 +144,9 @@ class AddressSpace:
         self.storm = False  # signals come all the time, during the call
         self.choices: tuple[Alternative, ...] = ()  # what else the call at hand may return
         self.deactivated: set[int] = set()  # arena pages that COLD took off their list for a while
+        # Arena pages whose memory another process has as well, since a fork: [True] until one of
+        # both has a copy of its own, or none any more. Kept where an allocation may fail.
+        self.halves: dict[int, list[bool]] = {}
         self.zero_poisoned = False  # for sure: the zero page was, by this program
         self.unsure = ""  # why the state is not known any more, or ""
 
@@ -185,6 +188,20 @@ class AddressSpace:
             self.deactivated.discard(index)
         if self.bytes:
             self.bytes.pop(index, None)
+        if self.halves:
+            self.part(index)
+
+    def part(self, index: int) -> None:
+        """An arena page is not shared with the other process any more."""
+        half = self.halves.pop(index, None)
+        if half is not None:
+            half[0] = False
+
+    def shares(self, index: int) -> bool:
+        """Does the other process have the same memory behind an arena page? Then who writes to it
+        needs a copy (do_wp_page())."""
+        half = self.halves.get(index)
+        return half is not None and half[0]
 
     def arena_span(self, start: int, end: int) -> range:
         """Arena page indices of the absolute pages [start, end) that a snapshot covers."""

@@ -10,11 +10,18 @@ from conformance.abi.errnos import EAGAIN, ENOMEM
 from conformance.cases.layouts import HUGE, anon, madvise, memfd, vector, written
 from conformance.model.predict import predict
 from conformance.model.prediction import Prediction
-from conformance.program.call import Madvise, MadviseRanges, ProcessMadvise
+from conformance.program.call import (
+    Madvise,
+    MadviseRanges,
+    Mremap,
+    ProcessMadvise,
+    Step,
+    TouchPages,
+)
 from conformance.program.kernel_facts import KernelFacts
 from conformance.program.mapping import Backing, FileSlot, Kind, Mapping, Sharing
 from conformance.program.outcome import PAGE_GUARD
-from conformance.program.places import PAGE
+from conformance.program.places import FD_PIDFD_REMOTE, PAGE, page_address
 from conformance.program.program import Program
 
 FACTS = KernelFacts(
@@ -99,3 +106,26 @@ def test_of_a_hole_in_a_file_on_a_disk_nobody_knows_how_far_it_came() -> None:
     assert one.results[-1] == -ENOMEM
     assert one.unspecified
     assert places((memfd(0, 4),), madvise(0, 2, "REMOVE"), (FileSlot(Backing.MEMFD, 4),)) == []
+
+
+def test_a_page_of_two_processes_has_to_be_copied() -> None:
+    """The second process is a fork that stands by. Who writes first gets the copy, the other one
+    may keep the page."""
+    remote = vector("COLD", (0, 1), pidfd=FD_PIDFD_REMOTE)
+
+    def results_of(*steps: Step, page: int = 0) -> list[int]:
+        fails = msgspec.structs.replace(madvise(page, 1, "POPULATE_WRITE"), fail_nth=1)
+        usual = predict(Program((written(0, 2),), (*steps, fails)), FACTS)
+        assert usual.again is not None
+        failed = [usual.again(place) for place in (1, 2)]
+        return [one.results[-1] for one in failed if one.fault_reached]
+
+    assert results_of() == []
+    assert results_of(remote) == [-ENOMEM]
+    assert results_of(remote, TouchPages(1, 1, True)) == [-ENOMEM]
+    assert results_of(remote, TouchPages(0, 1, True)) == []
+    assert results_of(remote, TouchPages(0, 1, False)) == [-ENOMEM]
+    assert results_of(remote, madvise(0, 1, "PAGEOUT"))[-1:] == [-ENOMEM]
+    moved = Mremap(page_address(0), 2 * PAGE, 2 * PAGE, page_address(8))
+    assert results_of(remote, moved, page=8) == [-ENOMEM]
+    assert results_of(remote, TouchPages(0, 1, True), moved, page=8) == []
