@@ -8,6 +8,7 @@ from struct import Struct
 from typing import Final
 
 from conformance.program.outcome import Outcome
+from conformance.program.plan import plan_of
 from conformance.program.program import Program
 from conformance.program.wire import (
     COVER_EDGES_MAX,
@@ -31,26 +32,31 @@ _HEAD: Final = Struct("<4Q")  # of an encoded program
 
 
 class Submission:
-    """What one submit() handed over, and its outcomes so far, in the order of the programs.
-    quick: what it leaves behind is not looked at."""
+    """What one submit() handed over, and its outcomes so far. order: which program runs when.
+    quick: what they leave behind is not looked at."""
 
-    __slots__ = ("missing", "outcomes", "programs", "quick")
+    __slots__ = ("missing", "order", "quick", "_outcomes")
 
-    def __init__(self, programs: int, quick: bool = False) -> None:
-        self.programs = programs
+    def __init__(self, order: Sequence[int], quick: bool = False) -> None:
+        self.order = order
         self.quick = quick
-        self.missing = programs
-        self.outcomes: list[Outcome | None] = [None] * programs
+        self.missing = len(order)
+        self._outcomes: list[Outcome | None] = [None] * len(order)
 
-    def fill(self, index: int, outcome: Outcome) -> None:
-        """Note the outcome of the program at `index`, once."""
-        assert self.outcomes[index] is None, f"program {index} was answered for twice"
-        self.outcomes[index] = outcome
+    def fill(self, place: int, outcome: Outcome) -> None:
+        """Note the outcome of the program that runs at a place of the order, once."""
+        index = self.order[place]
+        assert self._outcomes[index] is None, f"program {index} was answered for twice"
+        self._outcomes[index] = outcome
         self.missing -= 1
+
+    def outcomes(self) -> list[Outcome]:
+        """Those that there are, as the programs were handed over."""
+        return [outcome for outcome in self._outcomes if outcome is not None]
 
 
 class Batch:
-    """Programs [first, first + len(encoded)) of a submission, as one ring part takes them.
+    """Programs [first, first + len(encoded)) of a submission's order, as one ring part takes them.
 
     deaths: how often the executor was lost while it ran exactly this batch.
     """
@@ -96,20 +102,28 @@ def _cover_bytes_max(observe: Observe) -> int:
     return 40 + edges + (16 * COVER_PLACES_MAX if Observe.COVER_PLACES in observe else 0)
 
 
+def _order(programs: Sequence[Program]) -> list[int]:
+    """Those that need a process of their own come last: between others, each would take a second
+    process, for what comes after it."""
+    alone = [program.whole or plan_of(program).isolated for program in programs]
+    return sorted(range(len(programs)), key=alone.__getitem__)
+
+
 def cut(
     programs: Sequence[Program], observe: Observe, part_bytes: int
 ) -> tuple[Submission, deque[Batch]]:
     """Encode programs and cut them into batches of which neither the words nor the outcomes
-    can exceed a ring part. A program is encoded with its index as its id.
+    can exceed a ring part. A program is encoded with its place in the order as its id.
 
     Raises TargetError naming the first program that is too large to run at all.
     """
-    submission = Submission(len(programs), bool(observe & Observe.NO_LEAKS))
+    submission = Submission(_order(programs), bool(observe & Observe.NO_LEAKS))
     batches: deque[Batch] = deque()
     encoded: list[bytes] = []
     first = words_bytes = outcomes_bytes = 0
-    for index, program in enumerate(programs):
-        words = encode(program, index, observe)
+    for place, index in enumerate(submission.order):
+        program = programs[index]
+        words = encode(program, place, observe)
         outcome_bytes = outcome_bytes_max(program, words, observe)
         if max(len(words), outcome_bytes) > part_bytes:
             raise TargetError(
@@ -125,7 +139,7 @@ def cut(
             or len(encoded) == BATCH_PROGRAMS_MAX
         ):
             batches.append(Batch(submission, first, encoded))
-            encoded, first = [], index
+            encoded, first = [], place
             words_bytes, outcomes_bytes = len(words), outcome_bytes
         encoded.append(words)
     if encoded:

@@ -123,7 +123,7 @@ class ExecutorTarget:
             self.close()
             raise
         self._submissions.popleft()
-        return [outcome for outcome in submission.outcomes if outcome is not None]
+        return submission.outcomes()
 
     def worker_pids(self) -> tuple[int, ...]:
         """The executor's server process while it lives."""

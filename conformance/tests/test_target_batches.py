@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from conformance.program.mapping import Kind, Mapping
 from conformance.program.outcome import Outcome, Status
 from conformance.program.places import ARENA_BASE, ARENA_PAGES_MAX
 from conformance.program.program import Program
-from conformance.program.wire import Observe
+from conformance.program.wire import Observe, encode
 from conformance.target import limits
 from conformance.target.batches import cut, outcome_bytes_max
 from conformance.target.ring import Ring
@@ -59,6 +60,19 @@ def test_what_is_not_to_be_looked_at_for_leaks_says_so() -> None:
     asked = (Observe(0), Observe.COVER_EDGES, Observe.SMAPS | Observe.NO_LEAKS)
     quick = [cut([program(1, 1)], observe, limits.PART_BYTES)[0].quick for observe in asked]
     assert quick == [False, False, True]
+
+
+def test_those_that_run_alone_come_last_and_are_answered_for_in_their_place() -> None:
+    sealed = Mapping(Kind.ANON, at=0, pages=1, sealed=True)
+    alone = msgspec.structs.replace(program(1, 1), layout=(sealed,))
+    whole = msgspec.structs.replace(program(1, 1), whole=True)
+    programs = [alone, program(1, 1), whole, program(2, 1)]
+    submission, (batch,) = cut(programs, Observe(0), limits.PART_BYTES)
+    assert submission.order == [1, 3, 0, 2]
+    assert batch.encoded == [encode(programs[i], place) for place, i in enumerate([1, 3, 0, 2])]
+    for place, number in enumerate((10, 30, 0, 20)):
+        submission.fill(place, Outcome(Status.DONE, (number,)))
+    assert [outcome.results for outcome in submission.outcomes()] == [(0,), (10,), (20,), (30,)]
 
 
 def test_a_long_batch_is_cut() -> None:
