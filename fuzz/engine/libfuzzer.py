@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from conformance.program.program import Program
@@ -28,6 +28,13 @@ FRESH_ONE_IN: Final = 4
 BYTES_ONE_IN: Final = 32  # libFuzzer's own mutations, most of which leave no program's text
 
 MutateBytes = Callable[[bytes, int], bytes]
+
+
+class _Draft(NamedTuple):
+    """A program, and the bytes that it came from if they are not its text."""
+
+    program: Program
+    data: bytes | None = None
 
 
 class Inputs:
@@ -62,29 +69,13 @@ class Inputs:
     def mutant(self, data: bytes, most: int, number: int) -> Mutant:
         """One input, changed; of at most so many bytes. number: the fuzzer's random one."""
         self._reseeded(number)
-        return affordable(self._chooser, lambda: self._mutant(data, most), _program_of)
-
-    def _mutant(self, data: bytes, most: int) -> Mutant:
-        chooser = self._chooser
-        if chooser.chance(1, FRESH_ONE_IN):
-            return self._fresh(most)
-        if self._mutate_bytes is not None and chooser.chance(1, BYTES_ONE_IN):
-            changed = self._mutate_bytes(data, most)
-            return Mutant(changed, self.bytes.program(changed))
-        program = self.bytes.program(data)
-        return self._as_input(self._mutator.mutate(program, program), most)
+        return self._drawn(lambda: self._mutated(data, most), most)
 
     def child(self, data: bytes, other: bytes, most: int, number: int) -> Mutant:
         """A program that has something of two."""
         self._reseeded(number)
-        return affordable(self._chooser, lambda: self._child(data, other, most), _program_of)
-
-    def _child(self, data: bytes, other: bytes, most: int) -> Mutant:
         one, two = self.bytes.program(data), self.bytes.program(other)
-        program = self._mutator.cross(one, two)
-        if program is not None:
-            program = self._mutator.mutate(program, two) or program
-        return self._as_input(program, most)
+        return self._drawn(lambda: self._crossed(one, two), most)
 
     def of_folders(self, folders: Sequence[Path]) -> list[Mutant]:
         """The inputs that lie in folders, as the fuzzer will read them."""
@@ -102,21 +93,42 @@ class Inputs:
         self._number += 1
         self._chooser.reseed(self._seed ^ number << 32, self._number)
 
-    def _as_input(self, program: Program | None, most: int) -> Mutant:
-        if program is None:
-            return self._fresh(most)
-        data = self.bytes.data(program)
-        return Mutant(data, program) if len(data) <= most else self._fresh(most)
+    def _drawn(self, draw: Callable[[], _Draft], most: int) -> Mutant:
+        """What can be afforded of what is drawn. The simplest, should there be no room for it."""
+        draft = affordable(self._chooser, draw, _program_of)
+        data = self.bytes.data(draft.program) if draft.data is None else draft.data
+        if len(data) > most:
+            program = generate(self._chooser, self._generate)
+            data = self.bytes.data(program)
+            draft = _Draft(program)
+        return Mutant(data, draft.program) if len(data) <= most else self._simplest
 
-    def _fresh(self, most: int) -> Mutant:
-        """A program as the generator makes them. The simplest, should there be no room for it."""
-        program = generate(self._chooser, self._generate)
-        data = self.bytes.data(program)
-        return Mutant(data, program) if len(data) <= most else Mutant(b"", self.bytes.program(b""))
+    def _mutated(self, data: bytes, most: int) -> _Draft:
+        chooser = self._chooser
+        if chooser.chance(1, FRESH_ONE_IN):
+            return _Draft(generate(chooser, self._generate))
+        if self._mutate_bytes is not None and chooser.chance(1, BYTES_ONE_IN):
+            changed = self._mutate_bytes(data, most)
+            return _Draft(self.bytes.program(changed), changed)
+        program = self.bytes.program(data)
+        return self._or_fresh(self._mutator.mutate(program, program))
+
+    def _crossed(self, one: Program, two: Program) -> _Draft:
+        program = self._mutator.cross(one, two)
+        if program is not None:
+            program = self._mutator.mutate(program, two) or program
+        return self._or_fresh(program)
+
+    def _or_fresh(self, program: Program | None) -> _Draft:
+        return _Draft(generate(self._chooser, self._generate) if program is None else program)
+
+    @property
+    def _simplest(self) -> Mutant:
+        return Mutant(b"", self.bytes.program(b""))
 
 
-def _program_of(mutant: Mutant) -> Program:
-    return mutant.program
+def _program_of(draft: _Draft) -> Program:
+    return draft.program
 
 
 def counters_of(one: Examined) -> Counters:

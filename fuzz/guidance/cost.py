@@ -17,7 +17,7 @@ from conformance.program.program import Program, Rights
 from conformance.program.race import flat
 from fuzz.generate.chooser import Chooser
 
-AFFORDED: Final = 1.5  # usual programs
+AFFORDED: Final = 1.0  # usual programs
 TRIES_MAX: Final = 8  # of a hundred programs that are drawn 80 can be afforded
 
 # Milliseconds on uml, by a linear fit to the times of 500 batches of 16: any program; each of its
