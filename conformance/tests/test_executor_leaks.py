@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_what_grows_once_is_not_told(tmp_path: Path) -> None:
 
 
 def test_a_large_batch_is_looked_at_only_so_often(tmp_path: Path) -> None:
-    """The look that finds growth takes 0.2 s per run: 50 times that pass before the
+    """The look that finds growth takes 0.2 s per run: 100 times that pass before the
     next one."""
     slabs = Slabs(tmp_path / "slab", "mm_struct")
     batch = SLOW_BATCH + [PROGRAM] * (LARGE_BATCH - len(SLOW_BATCH))
@@ -135,6 +136,19 @@ def test_a_large_batch_is_looked_at_only_so_often(tmp_path: Path) -> None:
         assert running.said().count("leak: mm_struct") == first == 1
         running.run(SLOW_BATCH)
         assert running.said().count("leak: mm_struct") == first + 1
+
+
+def test_all_that_a_check_takes_counts(tmp_path: Path) -> None:
+    """The first look waits 0.2 s for what has grown once, the second one finds nothing at once: the
+    next check is due in 20 s, not in the hundredfold of the second look."""
+    slabs = Slabs(tmp_path / "slab", "mm_struct")
+    with executor(slabs, tmp_path) as running:
+        slabs.set("mm_struct", 11)
+        running.run([PROGRAM] * LARGE_BATCH)
+        time.sleep(1)
+        with slabs.growing("mm_struct"):
+            running.run(SLOW_BATCH + [PROGRAM] * (LARGE_BATCH - len(SLOW_BATCH)))
+        assert running.said() == ""
 
 
 def test_a_kernel_that_counts_nothing_is_not_looked_at(tmp_path: Path) -> None:

@@ -323,7 +323,9 @@ u64 *cover_tell(u64 *at);
 
 bool leaks_create(const char *folder);
 bool leaks_due(u32 programs);
+void leaks_begin(void);
 u64 leaks_look(void);
+void leaks_end(void);
 void leaks_tell(u64 grown, u32 runs, u32 programs);
 
 /* fault.c: allocations that fail */

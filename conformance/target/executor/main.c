@@ -147,14 +147,17 @@ static void run_batch(const struct doorbell *bell, u64 *used, bool again)
 /* Growth that comes with each run of the batch is a leak; the last run is answered for. */
 static void check_leaks(const struct doorbell *bell, u64 *used)
 {
-	u64 grown = leaks_look();
+	u64 grown;
 
+	leaks_begin();
+	grown = leaks_look();
 	alive();
 	for (u32 run = 1; run < LEAK_RUNS && grown; run++) {
 		run_batch(bell, used, true);
 		grown &= leaks_look();
 		alive();
 	}
+	leaks_end();
 	leaks_tell(grown, LEAK_RUNS, bell->count);
 }
 
