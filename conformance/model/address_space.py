@@ -197,11 +197,14 @@ class AddressSpace:
         if half is not None:
             half[0] = False
 
-    def shares(self, index: int) -> bool:
-        """Does the other process have the same memory behind an arena page? Then who writes to it
-        needs a copy (do_wp_page())."""
+    def own(self, index: int) -> bool:
+        """An arena page is written to. Where the other process has the same memory, this one gets a
+        copy (wp_page_copy()); False without memory for it."""
         half = self.halves.get(index)
-        return half is not None and half[0]
+        if half is not None and half[0] and self.allocations.fail():
+            return False
+        self.part(index)
+        return True
 
     def arena_span(self, start: int, end: int) -> range:
         """Arena page indices of the absolute pages [start, end) that a snapshot covers."""

@@ -56,8 +56,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
                 return NO_MEMORY
             space.copy_of[index] = _shown(space, vma, page)
             space.lazy[index] = bool(vma.flags & f.DP)
-        if write and space.halves:
-            return _copy_shared(space, index)
+        if write and space.halves and not space.own(index):
+            return NO_MEMORY
         return 0
     if vma.special:  # of perf only the first page may be written: perf_mmap_pfn_mkwrite()
         return SIGBUS if write and vma.file is not None and vma.file_page(page) else 0
@@ -69,8 +69,8 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         if vma.flags & f.UM:
             space.unsure = "a page of userfaultfd that reclaim may have thrown away"
         space.pte[index] = PTE_PRESENT
-        if write and space.halves:
-            return _copy_shared(space, index)
+        if write and space.halves and not space.own(index):
+            return NO_MEMORY
         return 0
     if space.large:
         if vma.anonymous and may_be_huge(space, vma, page):
@@ -101,14 +101,6 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         space.pte[index] = PTE_PRESENT
         return 0
     return _file_fault(space, vma, page, write, file)
-
-
-def _copy_shared(space: AddressSpace, index: int) -> int:
-    """wp_page_copy() of a page that fork() has left to two."""
-    if space.shares(index) and space.allocations.fail():
-        return NO_MEMORY
-    space.part(index)
-    return 0
 
 
 def _file_fault(space: AddressSpace, vma: Vma, page: int, write: bool, file: File) -> int:

@@ -11,6 +11,7 @@ from conformance.abi.advice import BY_NAME
 from conformance.program import places as p
 from conformance.program.call import (
     Actor,
+    ActorStep,
     Fork,
     ForkExec,
     Madvise,
@@ -30,9 +31,11 @@ from fuzz.guidance.cost import AFFORDED, affordable, cost_of
 ADVISE = Madvise(p.ARENA_BASE, p.PAGE, BY_NAME["COLD"].value)
 
 
-def program(*steps: Step, pages: int = 4, **more: object) -> Program:
+def program(
+    *steps: Step, pages: int = 4, whole: bool = False, rights: Rights = Rights.ALL
+) -> Program:
     layout = (Mapping(Kind.ANON, 0, pages, touches=(Touch(0, pages),)),)
-    return Program(layout, steps or (ADVISE,), **more)  # type: ignore[arg-type]
+    return Program(layout, steps or (ADVISE,), whole=whole, rights=rights)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +57,8 @@ def test_what_makes_more_work_costs_more(dearer: Program) -> None:
 
 
 def test_what_actors_do_counts() -> None:
-    def race(*steps: Step) -> Program:
-        return program(Race((Actor((ADVISE,)), Actor(steps))))  # type: ignore[arg-type]
+    def race(*steps: ActorStep) -> Program:
+        return program(Race((Actor((ADVISE,)), Actor(steps))))
 
     assert cost_of(race(ADVISE, Fork())) > cost_of(race(ADVISE)) + 1
 
