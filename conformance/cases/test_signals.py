@@ -152,3 +152,17 @@ def test_what_a_signal_ends_says_eintr_everywhere(ranges: Kernel, ignore_errors:
         assert seen.stats(0)["err"] == -result
     if results == {0}:
         ranges.lacks("signals that come in time")
+
+
+@pytest.mark.requirement("signal-unmergeable")
+def test_a_signal_that_waits_ends_unmergeable(ranges: Kernel) -> None:
+    """It has come while FREE slept; its handler runs when the call returns. A shim makes two calls,
+    and returns from the first."""
+    layout = (written(0, 2, marks=(Mark(0, 2, advice("MERGEABLE")),)),)
+    both = multi(span(0, 2, "FREE"), span(0, 2, "UNMERGEABLE"))
+    seen = ranges.run(
+        layout, with_signal(both, SignalHow.HANDLED, 0, 2), single(span(0, 2, "UNMERGEABLE"))
+    )
+    in_kernel = ranges.target.facts.ranges_call is RangesCall.KERNEL
+    assert seen.results == (-EINTR if in_kernel else 0, 0)
+    assert seen.stats(0)["err"] == (EINTR if in_kernel else 0)

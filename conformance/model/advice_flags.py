@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.abi import vm_flags as f
-from conformance.abi.errnos import EAGAIN, EINVAL, ENOMEM
+from conformance.abi.errnos import EAGAIN, EINTR, EINVAL, ENOMEM
 from conformance.model.address_space import AddressSpace, Vma
 from conformance.model.split_merge import modify
+from conformance.program.kernel_facts import RangesCall
 from conformance.spec.cite import cite, met
 
 NORMAL, RANDOM, SEQUENTIAL = 0, 1, 2
@@ -84,6 +85,15 @@ def _memory_flags(flags: int, advice: int) -> int:
     return flags & ~f.HG | f.NH
 
 
+def signal_waits(space: AddressSpace) -> bool:
+    """Has a signal come that is handled when the call returns? It came while the call slept, which
+    it did in the caller's memory. A shim returns after each range."""
+    if space.facts.ranges_call is not RangesCall.KERNEL:
+        return False
+    caller = space.peer if space.peer is not None and space.peer.slept else space
+    return caller.slept and caller.watched_from < caller.watched_to
+
+
 def apply_flags(space: AddressSpace, vma: Vma, start: int, end: int, advice: int) -> int:
     """0 or an errno; ENOMEM is told as EAGAIN. An advice that changes no flag splits nothing."""
     flags = new_flags(space, vma, advice)
@@ -94,8 +104,14 @@ def apply_flags(space: AddressSpace, vma: Vma, start: int, end: int, advice: int
         return 0
     met("madvise-flags")
     met(FLAG_RULES[advice])
-    if advice == UNMERGEABLE and space.storm and vma.anon_vma:  # signal_pending() in mm/ksm.c
-        space.unsure = "a signal may end UNMERGEABLE before it has taken all pages apart"
+    if advice == UNMERGEABLE and vma.anon_vma:  # signal_pending() in break_ksm_pmd_entry()
+        if space.storm:
+            space.unsure = "a signal may end UNMERGEABLE before it has taken all pages apart"
+        if signal_waits(space):
+            if space.large:
+                space.unsure = "UNMERGEABLE asks for signals only where there are page tables"
+            cite("signal-unmergeable")
+            return EINTR
     error = 0
     if advice == MERGEABLE and space.allocations.fail():  # __ksm_enter(), once for each process
         error = ENOMEM

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.abi import vm_flags as f
-from conformance.model.address_space import AddressSpace
+from conformance.model.address_space import AddressSpace, File
 from conformance.model.advice_pages import pageout
 from conformance.model.process import Process
 from conformance.spec.cite import cite
@@ -21,7 +21,17 @@ def reclaim(process: Process) -> int:
     _shrink(process.space)
     if process.remote is not None:
         _shrink(process.remote)
+    for file in process.files:
+        _drop_clean(file)
     return 0
+
+
+def _drop_clean(file: File) -> None:
+    """Pages that a file has got and nobody has written hold what it would give again: mapped or
+    not, they may go from it (__remove_mapping())."""
+    for page in file.cached:
+        if page not in file.content and page not in file.spelled:
+            file.dropped.add(page)
 
 
 def _shrink(space: AddressSpace) -> None:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from conformance.abi.advice import ADVICES
-from conformance.cases.layouts import anon, madvise, written
+from conformance.abi.advice import ADVICES, BY_NAME
+from conformance.abi.errnos import EINTR
+from conformance.cases.layouts import anon, madvise, multi, span, written
 from conformance.model.predict import predict
 from conformance.oracle.judge import judge
 from conformance.oracle.verdict import VerdictKind
@@ -19,8 +20,8 @@ from conformance.program.call import (
     Signal,
     SignalHow,
 )
-from conformance.program.kernel_facts import KernelFacts
-from conformance.program.mapping import Mapping, Touch
+from conformance.program.kernel_facts import KernelFacts, RangesCall
+from conformance.program.mapping import Mapping, Mark, Touch
 from conformance.program.outcome import Outcome, Snapshot, Status
 from conformance.program.program import Program
 from conformance.program.step_words import step_words
@@ -160,3 +161,24 @@ def test_whether_it_sleeps_in_a_page_that_reclaim_may_have_taken_is_open(how: Si
     if how is SignalHow.FATAL:
         killed = Outcome(Status.KILLED, setup, signal=9, step=3)
         assert judge(value, killed, prediction).kind is VerdictKind.CONFORMANT
+
+
+@pytest.mark.parametrize(
+    ("ranges_call", "mark", "first", "result"),
+    [
+        (RangesCall.KERNEL, True, "FREE", -EINTR),
+        (RangesCall.KERNEL, True, "COLD", 0),  # nobody slept
+        (RangesCall.KERNEL, False, "FREE", 0),  # nothing is to be taken apart
+        (RangesCall.SHIM, True, "FREE", 0),  # the handler ran between the two
+    ],
+)
+def test_unmergeable_finds_a_signal_that_waits(
+    ranges_call: RangesCall, mark: bool, first: str, result: int
+) -> None:
+    facts = msgspec.structs.replace(FACTS, ranges_call=ranges_call)
+    marks = (Mark(0, 2, BY_NAME["MERGEABLE"].value),) if mark else ()
+    call = multi(span(0, 2, first), span(0, 2, "UNMERGEABLE"))
+    call = msgspec.structs.replace(call, signal=Signal(SignalHow.HANDLED, 0, 2))
+    later = madvise(0, 2, "UNMERGEABLE")  # when the handler has run
+    value = Program((written(0, 2, marks=marks),), (call, later))
+    assert predict(value, facts).results[-2:] == [result, 0]
