@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -114,10 +115,7 @@ class Inputs:
         return self._or_fresh(self._mutator.mutate(program, program))
 
     def _crossed(self, one: Program, two: Program) -> _Draft:
-        program = self._mutator.cross(one, two)
-        if program is not None:
-            program = self._mutator.mutate(program, two) or program
-        return self._or_fresh(program)
+        return self._or_fresh(self._mutator.mutate(one, two, splices=True))
 
     def _or_fresh(self, program: Program | None) -> _Draft:
         return _Draft(generate(self._chooser, self._generate) if program is None else program)
@@ -137,8 +135,13 @@ def counters_of(one: Examined) -> Counters:
     edges = () if coverage is None else coverage.edges
     if isinstance(one.prediction, ModelError):
         return edges
-    marks = marks_of(one.program, one.prediction, one.cited)
-    return [*edges, *(EDGES + (crc32(mark.encode()) & EDGES - 1) for mark in marks)]
+    return [*edges, *map(_counter_of, marks_of(one.program, one.prediction, one.cited))]
+
+
+@cache
+def _counter_of(mark: str) -> int:
+    """A few thousand marks are met again and again."""
+    return EDGES + (crc32(mark.encode()) & EDGES - 1)
 
 
 def seed_folder() -> Path:

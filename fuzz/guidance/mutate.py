@@ -56,21 +56,16 @@ class Mutator:
             (4, change_mapping), (2, move_mapping), (1, drop_mapping), (1, other_process),
         )  # fmt: skip
 
-    def mutate(self, program: Program, other: Program) -> Program | None:
-        """Another program, a few changes away; None if none was found that may be run."""
+    def mutate(self, program: Program, other: Program, splices: bool = False) -> Program | None:
+        """Another program, a few changes away; None if none was found that may be run. splices: it
+        begins with steps of both on the layout of one."""
         for _ in range(TRIES_MAX):
             out = program
+            if splices:
+                out = splice(self._chooser, program, other) or out
             for _ in range(self._chooser.pick(CHANGES)):
                 out = self._chooser.pick(self._changes)(self._chooser, out, other) or out
             if out != program and not validate(out, self._guest):
-                return out
-        return None
-
-    def cross(self, program: Program, other: Program) -> Program | None:
-        """Steps of both on the layout of one; None if none was found that may be run."""
-        for _ in range(TRIES_MAX):
-            out = splice(self._chooser, program, other)
-            if out is not None and not validate(out, self._guest):
                 return out
         return None
 
