@@ -133,9 +133,14 @@ def _counts(program: Program) -> Iterator[Danger]:
         yield Danger("mapping", "more than one is of kind vvar; a process has one")
 
 
-def _bounds(key: str, value: int, low: int, high: int) -> Iterator[Danger]:
-    if not low <= value <= high:
-        yield Danger(key, f"is {value}, allowed: {number_words(low)} to {number_words(high)}")
+# What is asked forty times of each program, and nearly always in vain, is no generator.
+_NONE: Final[tuple[Danger, ...]] = ()
+
+
+def _bounds(key: str, value: int, low: int, high: int) -> tuple[Danger, ...]:
+    if low <= value <= high:
+        return _NONE
+    return (Danger(key, f"is {value}, allowed: {number_words(low)} to {number_words(high)}"),)
 
 
 def _file(slot: FileSlot) -> Iterator[Danger]:
@@ -185,11 +190,11 @@ def _prepared(m: Mapping, guest: bool) -> Iterator[Danger]:
                 yield Danger("mark", f"{BY_VALUE[number].name} is for guests only")
 
 
-def _pages_inside(key: str, page: int, pages: int, room: int) -> Iterator[Danger]:
-    if page < 0 or pages < 1 or page + pages > room:
-        yield Danger(
-            key, f"pages {page}..{page + pages - 1} are not all inside pages 0..{room - 1}"
-        )
+def _pages_inside(key: str, page: int, pages: int, room: int) -> tuple[Danger, ...]:
+    if page >= 0 and pages >= 1 and page + pages <= room:
+        return _NONE
+    words = f"pages {page}..{page + pages - 1} are not all inside pages 0..{room - 1}"
+    return (Danger(key, words),)
 
 
 def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
@@ -197,7 +202,9 @@ def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
     if isinstance(step, c.Race):
         yield from race_danger(step, program, lambda inside: _step(inside, program, guest))
         return
-    yield from _signal(signal_of(step), program)
+    signal = signal_of(step)
+    if signal is not None:
+        yield from _signal(signal, program)
     yield from _bounds("fail_nth", fail_nth(step), 0, c.FAIL_NTH_MAX)
     if isinstance(step, c.Reclaim) and not guest:
         yield Danger("call", "reclaim is for guests only")
@@ -226,9 +233,7 @@ def _step(step: c.Step, program: Program, guest: bool) -> Iterator[Danger]:
         yield from _pages_inside("touch", step.page, step.pages, ARENA_PAGES_MAX)
 
 
-def _signal(signal: c.Signal | None, program: Program) -> Iterator[Danger]:
-    if signal is None:
-        return
+def _signal(signal: c.Signal, program: Program) -> Iterator[Danger]:
     if program.whole:
         yield Danger("signal", "is for an ordinary process: not together with whole = true")
     if signal.how is c.SignalHow.STORM:
@@ -256,14 +261,15 @@ def may_be_watched(mapping: Mapping) -> bool:
     return not mapping.sealed and not mapping.read_only_fd
 
 
-def _register(key: str, value: int) -> Iterator[Danger]:
-    yield from _bounds(key, value, 0, SIZE_MAX)
+def _register(key: str, value: int) -> tuple[Danger, ...]:
+    return _bounds(key, value, 0, SIZE_MAX)
 
 
-def _in_arena(key: str, first: int, after: int) -> Iterator[Danger]:
-    if first < ARENA[0] or after > ARENA[1]:
-        words = f"{address_text(first)} .. {address_text(after)}"
-        yield Danger(key, f"{words} leaves the arena ({ARENA_PAGES_MAX} pages from arena)")
+def _in_arena(key: str, first: int, after: int) -> tuple[Danger, ...]:
+    if first >= ARENA[0] and after <= ARENA[1]:
+        return _NONE
+    words = f"{address_text(first)} .. {address_text(after)}"
+    return (Danger(key, f"{words} leaves the arena ({ARENA_PAGES_MAX} pages from arena)"),)
 
 
 def _mmap(mapping: Mapping, program: Program) -> Iterator[Danger]:
