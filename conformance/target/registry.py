@@ -10,7 +10,8 @@ from typing import Final
 from conformance.target.executor_target import USUAL, Options
 from conformance.target.guest import KINDS, MUTANTS, open_guest, open_kernel, open_stock
 from conformance.target.host import open_host
-from conformance.target.shim import check_mutant, open_shim
+from conformance.target.planted import check_mutant
+from conformance.target.shim import open_shim
 from conformance.target.target import Target, TargetNameError
 
 TARGETS: Final[dict[str, Callable[[Options], Target]]] = {"host": open_host, "shim": open_shim}
@@ -32,9 +33,9 @@ def opener(name: str) -> Callable[[Options], Target]:
     mutant = _MUTANT.fullmatch(name)
     if mutant and mutant[0] != NO_SHIM_MUTANT:
         place, number = mutant[1], int(mutant[2])
+        check_mutant(place, number)
         if place != "shim":
             return lambda options: open_guest(place, options, number)
-        check_mutant(number)
         return lambda options: open_shim(options, number)
     if name in KINDS:
         return lambda options: open_guest(name, options)

@@ -23,7 +23,6 @@ from conformance.target.executor_target import (
 )
 from conformance.target.host import open_host
 from conformance.target.registry import open_target, opener
-from conformance.target.shim import mutant_numbers
 from conformance.target.target import Target, TargetError, TargetNameError
 from conformance.target.target_contract import CLAUSES, MakeTarget, try_clause
 
@@ -78,10 +77,24 @@ def test_the_name_is_the_one_asked_for(tmp_path: Path) -> None:
             assert target.name == name
 
 
-def test_a_mutant_that_is_not_there_is_an_error() -> None:
-    assert len(set(mutant_numbers())) == len(mutant_numbers()) >= 40
-    with pytest.raises(TargetNameError, match=rf"no mutant 9999; its {len(mutant_numbers())} are"):
-        opener("shim:mutant=9999")
+@pytest.mark.parametrize(
+    ("place", "number", "ranges"),
+    [
+        ("shim", 9999, "1 to "),
+        ("uml", 34, "1 to 33, 100 to "),
+        ("qemu-debug", 9999, "201 to "),
+    ],
+)
+def test_a_mutant_that_is_not_there_is_an_error(place: str, number: int, ranges: str) -> None:
+    with pytest.raises(TargetNameError, match=rf"^{place} has no mutant {number}; its [0-9]+ are"):
+        opener(f"{place}:mutant={number}")
+    with pytest.raises(TargetNameError, match=ranges):
+        opener(f"{place}:mutant={number}")
+
+
+def test_a_guests_mutant_that_is_there_is_none() -> None:
+    for number in (0, 1, 101, 201):
+        assert callable(opener(f"uml:mutant={number}"))
 
 
 def test_no_compiler_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
