@@ -61,8 +61,9 @@ def command(source: Path, out: Path | None, skip: bool) -> int:
         return exit_codes.CONFORMANT
     try:
         out.mkdir(parents=True, exist_ok=True)
+        digits = len(str(len(programs)))  # so that a folder has them in their order
         for number, one in enumerate(programs, 1):
-            path = out / f"{name}-{number}.toml"
+            path = out / f"{name}-{number:0{digits}}.toml"
             write_atomically(path, _file(source, number, one).encode())
             click.echo(str(path))
     except OSError as error:

@@ -25,9 +25,10 @@ def test_import_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     out = tmp_path / "out"
     assert run(["import", "--syz", str(source), "--out", str(out)]) == exit_codes.CONFORMANT
     files = capsys.readouterr().out.split()
-    assert [Path(name).name for name in files] == [f"ten-{n}.toml" for n in range(1, 11)]
-    assert run(["export", "--syz", *files]) == exit_codes.CONFORMANT
-    assert capsys.readouterr().out == TEN
+    assert [Path(name).name for name in files] == [f"ten-{n:02}.toml" for n in range(1, 11)]
+    for given in (files, [str(out)]):
+        assert run(["export", "--syz", *given]) == exit_codes.CONFORMANT
+        assert capsys.readouterr().out == TEN
 
 
 def test_what_is_not_supported_is_told_or_left_out(
