@@ -39,7 +39,7 @@ def _numbers(headers: Sequence[Path]) -> list[int]:
 
 
 def _spans(numbers: Sequence[int]) -> str:
-    """ "1 to 28, 100 to 120": where they are without a gap."""
+    """Such as 1 to 28, 100 to 120: where there is none between."""
     spans: list[list[int]] = []
     for number in numbers:
         if not spans or number != spans[-1][1] + 1:

@@ -115,6 +115,8 @@ class AtherisWorker(DrivenWorker):
 
 
 def _memory() -> Path:
-    """Where a corpus goes that nobody keeps: some hundred files a second that no disk need see."""
+    """Where a corpus goes that nobody keeps: some hundred files a second that no disk need see. In
+    TMPDIR, if that is set."""
     memory = Path("/dev/shm")
-    return memory if os.access(memory, os.W_OK | os.X_OK) else choose_tmp_root()
+    usable = not os.environ.get("TMPDIR") and os.access(memory, os.W_OK | os.X_OK)
+    return memory if usable else choose_tmp_root()
