@@ -2,9 +2,9 @@
 
 A kernel under KASAN and lockdep runs forty usual programs while it makes, traces and looks at one
 process that executes another program. A guided loop that draws both as often spends its time on
-the latter: of each kind, it draws the less the more one costs, as far as that is more than it can
-afford. Then no kind of program takes more of the time than it does of the programs, times
-AFFORDED.
+the latter. So what costs more than it can afford is drawn the less the more it costs: of ten times
+as much, one in 32. One in ten would give each kind of program as much of the time as it is of the
+programs drawn; a little less for the dear ones makes 20 % more programs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from conformance.program.race import flat
 from fuzz.generate.chooser import Chooser
 
 AFFORDED: Final = 1.0  # usual programs
+SEVERITY: Final = 1.5  # 1 would be in proportion
 TRIES_MAX: Final = 8  # of a hundred programs that are drawn 80 can be afforded
 
 # Milliseconds on uml, by a linear fit to the times of 500 batches of 16: any program; each of its
@@ -71,12 +72,12 @@ def cost_of(program: Program) -> float:
 
 
 def affordable(chooser: Chooser, draw: Callable[[], T], program_of: Callable[[T], Program]) -> T:
-    """What draw() gives: at once if its program can be afforded, else in so many cases as AFFORDED
-    is of its cost, or when TRIES_MAX in a row were too dear."""
+    """What draw() gives: at once if its program can be afforded, else the more seldom the more it
+    costs, or when TRIES_MAX in a row were too dear."""
     drawn = draw()
     for _ in range(TRIES_MAX - 1):
         cost = cost_of(program_of(drawn))
-        if cost <= AFFORDED or chooser.chance(1, round(cost / AFFORDED)):
+        if cost <= AFFORDED or chooser.chance(1, round((cost / AFFORDED) ** SEVERITY)):
             break
         drawn = draw()
     return drawn

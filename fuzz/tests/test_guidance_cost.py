@@ -26,7 +26,7 @@ from conformance.program.mapping import Kind, Mapping, Touch
 from conformance.program.program import Program, Rights
 from fuzz.generate.programs import ProgramSource
 from fuzz.generate.seeded import SeededChooser
-from fuzz.guidance.cost import AFFORDED, affordable, cost_of
+from fuzz.guidance.cost import AFFORDED, SEVERITY, affordable, cost_of
 
 ADVISE = Madvise(p.ARENA_BASE, p.PAGE, BY_NAME["COLD"].value)
 
@@ -69,17 +69,18 @@ def test_a_usual_program_costs_one() -> None:
     assert 0.6 < costs[200] < 1.5 * AFFORDED
 
 
-def test_of_each_kind_as_many_are_drawn_as_can_be_afforded() -> None:
-    """Drawn equally often: of a kind that costs c times AFFORDED, one in c is kept."""
-    kinds = [program(), program(whole=True), program(ADVISE, Reclaim())]
+def test_the_dearer_a_kind_is_the_fewer_of_it_are_drawn() -> None:
+    """Of a kind that costs c times AFFORDED one in c ** SEVERITY is kept."""
+    cheap, whole, reclaim = program(), program(whole=True), program(ADVISE, Reclaim())
+    kinds = (cheap, cheap, cheap, whole, reclaim)
     chooser = SeededChooser(5)
     kept = Counter(
-        kinds.index(affordable(chooser, lambda: chooser.pick(tuple(kinds)), lambda one: one))
-        for _ in range(6000)
+        kinds.index(affordable(chooser, lambda: chooser.pick(kinds), lambda one: one))
+        for _ in range(30_000)
     )
-    for kind in (1, 2):
-        expected = kept[0] * AFFORDED / cost_of(kinds[kind])
-        assert 0.6 * expected < kept[kind] < 1.6 * expected
+    for kind in (3, 4):
+        expected = kept[0] / 3 * (AFFORDED / cost_of(kinds[kind])) ** SEVERITY
+        assert 0.7 * expected < kept[kind] < 1.5 * expected
 
 
 def test_where_nothing_is_cheap_something_is_drawn() -> None:
