@@ -210,23 +210,29 @@ def _control_danger(
         yield from _array_danger(array, count, memory, shape, whole, refused, guest)
     elif control["type"] == v1.TYPE_ALL:
         yield from _all_danger(control, whole, refused, guest)
-    if not refused and control["stats"]:
+    if control["stats"] and not refused:
         yield from _output_danger(control["stats"], count, memory, shape)
+    elif control["stats"] and not _refused_at_once(control, seen.data, shape):
+        # Whether it can be read is asked before how many ranges there are.
+        yield from _struct_danger("stats_at", control["stats"], shape.stats_size)
 
 
 def _refused(control: dict[str, int], data: bytes, shape: Shape) -> bool:
     """Does validation refuse this control struct, before it looks at ranges? (SPEC 1.2, 1.3)"""
+    if _refused_at_once(control, data, shape):
+        return True
+    return control["type"] == v1.TYPE_MULTI and control["ranges.count"] > v1.COUNT_MAX
+
+
+def _refused_at_once(control: dict[str, int], data: bytes, shape: Shape) -> bool:
+    """By what the struct alone says, before anything else is read."""
     last = shape.flags_at
-    if (
+    return (
         control["version"] != v1.VERSION
         or control["type"] not in (v1.TYPE_SINGLE, v1.TYPE_MULTI, v1.TYPE_ALL)
-        or data[last] & ~v1.FLAGS_KNOWN
+        or bool(data[last] & ~v1.FLAGS_KNOWN)
         or any(data[last + 1 :])
-    ):
-        return True
-    if control["type"] == v1.TYPE_MULTI:
-        return control["ranges.count"] > v1.COUNT_MAX
-    return False
+    )
 
 
 def _array_danger(
