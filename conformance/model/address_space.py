@@ -116,7 +116,7 @@ class AddressSpace:
     __slots__ = ("facts", "vmas", "base", "count", "pte", "copy_of", "lazy", "bytes", "covered",
                  "next_anon_vma", "why", "unsure", "default_flags", "peer", "large",
                  "tables", "memory_error", "allocations", "pause", "behind_stale", "choices",
-                 "deactivated", "halves",
+                 "deactivated", "shared",
                  "zero_poisoned", "watched_from", "watched_to", "slept", "storm")  # fmt: skip
 
     def __init__(self, facts: KernelFacts, pages: int) -> None:
@@ -144,9 +144,9 @@ class AddressSpace:
         self.storm = False  # signals come all the time, during the call
         self.choices: tuple[Alternative, ...] = ()  # what else the call at hand may return
         self.deactivated: set[int] = set()  # arena pages that COLD took off their list for a while
-        # Arena pages whose memory another process has as well, since a fork: [True] until one of
-        # both has a copy of its own, or none any more. Kept where an allocation may fail.
-        self.halves: dict[int, list[bool]] = {}
+        # Arena pages whose memory the second process has as well, since the fork that made it; it
+        # does nothing to them by itself. Kept where an allocation may fail.
+        self.shared: set[int] = set()
         self.zero_poisoned = False  # for sure: the zero page was, by this program
         self.unsure = ""  # why the state is not known any more, or ""
 
@@ -188,22 +188,16 @@ class AddressSpace:
             self.deactivated.discard(index)
         if self.bytes:
             self.bytes.pop(index, None)
-        if self.halves:
-            self.part(index)
-
-    def part(self, index: int) -> None:
-        """An arena page is not shared with the other process any more."""
-        half = self.halves.pop(index, None)
-        if half is not None:
-            half[0] = False
+        if self.shared:
+            self.shared.discard(index)
 
     def own(self, index: int) -> bool:
-        """An arena page is written to. Where the other process has the same memory, this one gets a
-        copy (wp_page_copy()); False without memory for it."""
-        half = self.halves.get(index)
-        if half is not None and half[0] and self.allocations.fail():
-            return False
-        self.part(index)
+        """An arena page is written to. Where the second process has the same memory, this one gets
+        a copy (wp_page_copy()); False without memory for it."""
+        if index in self.shared:
+            if self.allocations.fail():
+                return False
+            self.shared.remove(index)
         return True
 
     def arena_span(self, start: int, end: int) -> range:

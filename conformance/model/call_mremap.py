@@ -337,8 +337,9 @@ def _move_page(space: AddressSpace, old: int, new: int) -> None:
     if source in space.deactivated:
         space.deactivated.remove(source)
         space.deactivated.add(target)
-    if source in space.halves:
-        space.halves[target] = space.halves.pop(source)
+    if source in space.shared:
+        space.shared.remove(source)
+        space.shared.add(target)
     if source in space.why:
         space.why[target] = space.why[source]
     if source in space.bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.abi import vm_flags as f
-from conformance.model.address_space import NO_COPY, AddressSpace, Vma
+from conformance.model.address_space import AddressSpace, Vma
 from conformance.spec.cite import cite, met
 
 
@@ -36,13 +36,6 @@ def fork(parent: AddressSpace) -> AddressSpace:
                 met("fork-guards")
             _copy_pages(parent, child, vma)
     return child
-
-
-def share(parent: AddressSpace, child: AddressSpace) -> None:
-    """Both live on: who writes first to a private page of both gets a copy."""
-    for index in range(parent.count):
-        if child.copy_of[index] != NO_COPY:
-            parent.halves[index] = child.halves[index] = [True]
 
 
 def needs_copy(vma: Vma) -> bool:

@@ -56,7 +56,7 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
                 return NO_MEMORY
             space.copy_of[index] = _shown(space, vma, page)
             space.lazy[index] = bool(vma.flags & f.DP)
-        if write and space.halves and not space.own(index):
+        if write and not space.own(index):
             return NO_MEMORY
         return 0
     if vma.special:  # of perf only the first page may be written: perf_mmap_pfn_mkwrite()
@@ -69,7 +69,7 @@ def fault(space: AddressSpace, vma: Vma, page: int, write: bool) -> int:
         if vma.flags & f.UM:
             space.unsure = "a page of userfaultfd that reclaim may have thrown away"
         space.pte[index] = PTE_PRESENT
-        if write and space.halves and not space.own(index):
+        if write and not space.own(index):
             return NO_MEMORY
         return 0
     if space.large:

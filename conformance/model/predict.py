@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.model import disturbance
+from conformance.model.address_space import NO_COPY
 from conformance.model.allowed import REASONS, Unspecified
 from conformance.model.call_madvise import madvise
 from conformance.model.call_madvise_ranges import madvise_ranges
@@ -13,7 +14,7 @@ from conformance.model.call_mprotect import mlock, mprotect, mseal, uffd_registe
 from conformance.model.call_mremap import mremap
 from conformance.model.call_process_madvise import process_madvise
 from conformance.model.disturbance import Call
-from conformance.model.fork_child import fork, share
+from conformance.model.fork_child import fork
 from conformance.model.fork_exec import heirs
 from conformance.model.huge_pages import may_be_scanned, scan
 from conformance.model.missing import missing_feature
@@ -163,7 +164,8 @@ def begin(
         process.remote.peer = process.space
         process.remote.allocations = process.space.allocations
         if plan_of(program).fault >= 0:
-            share(process.space, process.remote)
+            copies = process.remote.copy_of
+            process.space.shared = {i for i, copy in enumerate(copies) if copy != NO_COPY}
         if program.whole:  # the sacrificed process and the second one share what is left out
             process.remote.covered = process.space.covered
         process.space.peer = process.remote
