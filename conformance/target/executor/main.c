@@ -175,15 +175,16 @@ static int serve(void)
 		hello |= HELLO_LEAKS;
 	reply(PROTOCOL_VERSION, hello, 0, read_taint());
 	while (read_doorbell(&bell)) {
-		bool quick = bell.part & BELL_QUICK;
+		bool look = !(bell.part & BELL_QUICK);
 
 		bell.part &= ~BELL_QUICK;
 		if (bell.part > 1 || bell.bytes > ring_part_bytes() || bell.bytes % 8)
 			fail("a doorbell names no part of the ring");
 		alive_begin();
-		record->residue_due = !quick && options.slabs && leaks_due(bell.count);
+		look = look && options.slabs && leaks_due(bell.count);
+		record->residue_due = look;
 		run_batch(&bell, &used, false);
-		if (record->residue_due)
+		if (look)
 			check_leaks(&bell, &used);
 		ring_publish(bell.part, used);
 		reply(bell.part, used, bell.count, read_taint());
