@@ -95,14 +95,16 @@ class Inputs:
         self._chooser.reseed(self._seed ^ number << 32, self._number)
 
     def _drawn(self, draw: Callable[[], _Draft], most: int) -> Mutant:
-        """What can be afforded of what is drawn. The simplest, should there be no room for it."""
+        """What can be afforded of what is drawn; something new, or the simplest program, should
+        there be no room for it."""
         draft = affordable(self._chooser, draw, _program_of)
         data = self.bytes.data(draft.program) if draft.data is None else draft.data
         if len(data) > most:
-            program = generate(self._chooser, self._generate)
-            data = self.bytes.data(program)
-            draft = _Draft(program)
-        return Mutant(data, draft.program) if len(data) <= most else self._simplest
+            draft = self._or_fresh(None)
+            data = self.bytes.data(draft.program)
+        if len(data) > most:
+            return Mutant(b"", self.bytes.program(b""))
+        return Mutant(data, draft.program)
 
     def _mutated(self, data: bytes, most: int) -> _Draft:
         chooser = self._chooser
@@ -119,10 +121,6 @@ class Inputs:
 
     def _or_fresh(self, program: Program | None) -> _Draft:
         return _Draft(generate(self._chooser, self._generate) if program is None else program)
-
-    @property
-    def _simplest(self) -> Mutant:
-        return Mutant(b"", self.bytes.program(b""))
 
 
 def _program_of(draft: _Draft) -> Program:

@@ -18,8 +18,8 @@ from conformance.program.race import flat
 from fuzz.generate.chooser import Chooser
 
 AFFORDED: Final = 1.0  # usual programs
-SEVERITY: Final = 1.5  # 1 would be in proportion
-TRIES_MAX: Final = 8  # of a hundred programs that are drawn 80 can be afforded
+STEEPNESS: Final = 1.5  # 1 would be in proportion
+TRIES_MAX: Final = 8  # of what mutation draws 56 % is kept: one program in 700 is what came last
 
 # Milliseconds on uml, by a linear fit to the times of 500 batches of 16: any program; each of its
 # mappings, its steps, and the pages that it touches; a process of its own, with fewer rights, with
@@ -77,7 +77,7 @@ def affordable(chooser: Chooser, draw: Callable[[], T], program_of: Callable[[T]
     drawn = draw()
     for _ in range(TRIES_MAX - 1):
         cost = cost_of(program_of(drawn))
-        if cost <= AFFORDED or chooser.chance(1, round((cost / AFFORDED) ** SEVERITY)):
+        if cost <= AFFORDED or chooser.chance(1, round((cost / AFFORDED) ** STEEPNESS)):
             break
         drawn = draw()
     return drawn

@@ -26,7 +26,7 @@ from conformance.program.mapping import Kind, Mapping, Touch
 from conformance.program.program import Program, Rights
 from fuzz.generate.programs import ProgramSource
 from fuzz.generate.seeded import SeededChooser
-from fuzz.guidance.cost import AFFORDED, SEVERITY, affordable, cost_of
+from fuzz.guidance.cost import AFFORDED, STEEPNESS, affordable, cost_of
 
 ADVISE = Madvise(p.ARENA_BASE, p.PAGE, BY_NAME["COLD"].value)
 
@@ -70,7 +70,7 @@ def test_a_usual_program_costs_one() -> None:
 
 
 def test_the_dearer_a_kind_is_the_fewer_of_it_are_drawn() -> None:
-    """Of a kind that costs c times AFFORDED one in c ** SEVERITY is kept."""
+    """Of a kind that costs c times AFFORDED one in c ** STEEPNESS is kept."""
     cheap, whole, reclaim = program(), program(whole=True), program(ADVISE, Reclaim())
     kinds = (cheap, cheap, cheap, whole, reclaim)
     chooser = SeededChooser(5)
@@ -79,7 +79,7 @@ def test_the_dearer_a_kind_is_the_fewer_of_it_are_drawn() -> None:
         for _ in range(30_000)
     )
     for kind in (3, 4):
-        expected = kept[0] / 3 * (AFFORDED / cost_of(kinds[kind])) ** SEVERITY
+        expected = kept[0] / 3 * (AFFORDED / cost_of(kinds[kind])) ** STEEPNESS
         assert 0.7 * expected < kept[kind] < 1.5 * expected
 
 
