@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from conformance.abi import vm_flags as f
-from conformance.abi.advice import BY_NAME
+from conformance.abi.advice import ADVICES, BY_NAME
 from conformance.model.predict import predict
 from conformance.program.call import Madvise, Step
+from conformance.program.kernel_facts import KernelFacts
 from conformance.program.mapping import Kind, Mapping
 from conformance.program.places import ARENA_BASE, PAGE, ZONE_BASE, ZONE_END
 from conformance.program.program import Program
-from conformance.target.registry import open_target
 
+FACTS = KernelFacts(release="7.3", advices=tuple(a.value for a in ADVICES))
 USUAL = f.RD | f.WR | f.MR | f.MW | f.ME
 OUTSIDE = (ZONE_BASE, ZONE_END, USUAL, 0)
 
@@ -35,11 +36,9 @@ def advise(name: str, end: int) -> Step:
 def test_who_throws_its_own_structs_away_is_not_judged_any_more(
     name: str, end: int, known: bool
 ) -> None:
-    with open_target("shim") as target:
-        facts = target.facts
     steps = (advise(name, end), advise("NORMAL", ARENA_BASE + PAGE))
     program = Program((Mapping(Kind.ANON, 0, 1),), steps, whole=True)
-    prediction = predict(program, facts, outside=OUTSIDE)
+    prediction = predict(program, FACTS, outside=OUTSIDE)
     assert not prediction.skip
     assert prediction.judged_until == (3 if known else 1)
     assert list(prediction.unspecified) == ([] if known else [1])

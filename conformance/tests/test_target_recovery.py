@@ -16,7 +16,7 @@ from conformance.program.mapping import Kind, Mapping
 from conformance.program.outcome import Outcome, Status
 from conformance.program.places import ARENA_BASE
 from conformance.program.program import Program
-from conformance.program.wire import encode
+from conformance.program.wire import Observe, encode
 from conformance.target import limits
 from conformance.target.executor_target import NOT_PREPARED, ExecutorTarget, Options
 from conformance.target.facts import Probed
@@ -60,6 +60,22 @@ def open_fake(tmp_path: Path) -> Iterator[Opener]:
     yield opener
     for target in opened:
         target.close()
+
+
+@pytest.mark.parametrize("observe", [Observe(0), Observe.SMAPS | Observe.NO_LEAKS])
+def test_the_executor_hears_whether_leaks_are_of_interest(
+    open_fake: Opener, monkeypatch: pytest.MonkeyPatch, observe: Observe
+) -> None:
+    target, heard = open_fake(), []
+    ring_bell = target.process.ring_bell
+
+    def listen(pair: int, size: int, count: int, quick: bool) -> None:
+        heard.append(quick)
+        ring_bell(pair, size, count, quick)
+
+    monkeypatch.setattr(target.process, "ring_bell", listen)
+    target.run_batch(HARMLESS, observe)
+    assert heard == [Observe.NO_LEAKS in observe]
 
 
 def test_outcomes_come_in_the_order_of_the_programs(open_fake: Opener) -> None:

@@ -152,6 +152,16 @@ def test_a_guide_draws_from_seeds_and_new_programs_and_the_same_again() -> None:
     assert 256 // FRESH_ONE_IN // 2 < fresh < 256 // FRESH_ONE_IN * 2
 
 
+def test_a_guide_draws_few_of_what_is_dear() -> None:
+    """Each seed is sacrificed, and so is nearly all that is made of one; a fresh program is not."""
+    guide = Guide(SOURCE, guest=False)
+    for number in range(40):
+        whole = replace(seed(number, [number]).program, whole=True)
+        guide.pool.add(Seed(whole, (number,), ()))
+    drawn = guide.draw(0, 512)
+    assert sum(program.whole for program in drawn) < len(drawn) // 2
+
+
 def test_a_corpus_is_run_before_anything_else() -> None:
     guide = Guide(SOURCE, guest=False)
     guide.waiting.extend([QUIET, SOURCE.program(900)])

@@ -7,7 +7,7 @@ import pytest
 
 from conformance.abi.advice import BY_NAME
 from conformance.model.policy import DEFAULT_POLICY, Policy
-from conformance.oracle.identity import identify
+from conformance.oracle.identity import Identity, identify
 from conformance.oracle.verdict import VerdictKind
 from conformance.program import call as c
 from conformance.program.control_struct import ControlFields, Multi, Range, Single
@@ -16,6 +16,7 @@ from conformance.program.places import ARENA_BASE, PAGE, page_address
 from conformance.program.program import Program
 from conformance.program.text import dumps, loads, shortlex
 from conformance.program.validate import validate
+from conformance.program.wire import Observe
 from fuzz.generate.programs import ProgramSource
 from fuzz.tests.model_target import ModelTarget
 from fuzz.triage.examine import ALONE, FULL_LOOK, examine, still_fails
@@ -94,6 +95,16 @@ def test_the_shrunk_program_is_a_fixed_point() -> None:
     ask = still_fails(target, found.identity, found.observe)
     small = shrink(LARGE, ask, GENEROUS)
     assert shrink(small, ask, GENEROUS) == small
+
+
+def test_leaks_are_looked_for_only_where_a_leak_is_reduced() -> None:
+    target = ModelTarget(gap_policy())
+    found = confirm(target, LARGE)
+    assert found is not None
+    leak = Identity("kernel", "any", "any", "kernel-quiet", "leak: mm_struct")
+    for identity, looked_for in ((found.identity, False), (leak, True)):
+        still_fails(target, identity, found.observe)([LARGE])
+        assert (Observe.NO_LEAKS not in target.looks[-1]) is looked_for
 
 
 def wants_locked_neighbour(programs: Sequence[Program]) -> list[bool]:
