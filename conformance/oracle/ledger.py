@@ -14,6 +14,10 @@ identity: patterns (*, ?) of identities. On which kernels: since and until (rele
 included, compared as far as they are written), or facts = { name = value }, all of which must
 hold. An entry that names neither is an error: nothing is known of every kernel for ever.
 
+log: for what a kernel says of itself, words that its log must have, all of them, since the title
+alone names the caller of the function that is wrong. fail_nth = true: only for programs in which
+an allocation fails.
+
 [[change]] is what kernels do otherwise from some release on, on purpose: see expected_change.
 """
 
@@ -39,11 +43,13 @@ from conformance.oracle.ledger_values import (
 )
 from conformance.oracle.verdict import Verdict
 from conformance.program.kernel_facts import KernelFacts
+from conformance.program.plan import plan_of
 from conformance.program.program import Program
 from conformance.program.text_table import PlaceError, Table, line_of
 
 FORMAT: Final = 1
 ENTRIES_MAX: Final = 1000  # of one kind, in one file
+WORDS_MAX: Final = 8
 FACTS: Final = frozenset(KernelFacts.__struct_fields__) - {"release"}
 FOLDER: Final = Path(__file__).parents[2] / "corpus" / "ledger"
 
@@ -65,6 +71,8 @@ class Entry(msgspec.Struct, frozen=True):
     facts: dict[str, FactValue] = {}
     reproducer: str = ""
     file: str = ""
+    log: tuple[str, ...] = ()
+    fail_nth: bool = False
 
     def applies(self, facts: KernelFacts) -> bool:
         """Is it known of this kernel?"""
@@ -77,6 +85,14 @@ class Entry(msgspec.Struct, frozen=True):
     def names(self, identity: str) -> bool:
         """Does one of its patterns match?"""
         return any(fnmatchcase(identity, pattern) for pattern in self.identity)
+
+    def knows(self, program: Program, verdict: Verdict) -> bool:
+        """Is it what a program showed?"""
+        if self.fail_nth and plan_of(program).fault < 0:
+            return False
+        if not all(words in verdict.log for words in self.log):
+            return False
+        return self.names(str(identify(program, verdict)))
 
 
 class Ledger:
@@ -91,8 +107,7 @@ class Ledger:
         candidates = [entry for entry in self.entries if entry.applies(facts)]
         if not candidates or not verdict.differences:
             return None
-        identity = str(identify(program, verdict))
-        return next((entry for entry in candidates if entry.names(identity)), None)
+        return next((entry for entry in candidates if entry.knows(program, verdict)), None)
 
 
 class Pages(msgspec.Struct, frozen=True):
@@ -169,8 +184,12 @@ def _entry(table: Table, name: str) -> Entry:
     if not (since or until or facts):
         raise table.fail("since", "is missing: give since, until or facts; no kernel is for ever")
     reproducer = read_file(table, "reproducer", "")
+    log = tuple(table.strings("log", WORDS_MAX))
+    fail_nth = table.boolean("fail_nth")
     table.end()
-    return Entry(ident, reason, reference, patterns, since, until, facts, reproducer, name)
+    return Entry(
+        ident, reason, reference, patterns, since, until, facts, reproducer, name, log, fail_nth
+    )
 
 
 def _facts(table: Table) -> dict[str, FactValue]:

@@ -109,6 +109,27 @@ def test_what_no_pattern_matches_is_not_excused(identity: Identity) -> None:
     assert ledger.match(*found(identity), FACTS) is None
 
 
+@pytest.mark.parametrize(
+    ("log", "fails", "known"),
+    [
+        ("in do_op_one_page\nin buffer_op", True, True),
+        ("in do_op_one_page\nin buffer_op", False, False),
+        ("in buffer_op", True, False),
+        ("", True, False),
+    ],
+)
+def test_an_entry_may_ask_for_words_of_the_log_and_a_failed_allocation(
+    log: str, fails: bool, known: bool
+) -> None:
+    text = one(log='["do_op_one_page", "buffer_op"]', fail_nth="true")
+    ledger = Ledger(tuple(parse_ledger(text.encode(), "ledger")))
+    program, verdict = found(FREE)
+    (step,) = program.steps
+    program = replace(program, steps=(replace(step, fail_nth=int(fails)),))
+    match = ledger.match(program, replace(verdict, log=log), FACTS)
+    assert (match is not None) is known
+
+
 def test_a_conformant_verdict_matches_nothing() -> None:
     ledger = Ledger(tuple(parse_ledger(GOOD.encode(), "ledger")))
     program, _ = found(FREE)
